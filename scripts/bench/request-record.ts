@@ -1,0 +1,86 @@
+// What the client saw of one request: the raw sample from which every number is made.
+
+export type RequestPhase = "warmup" | "measured" | "filler";
+
+/** What the server says it used; a field it did not send is undefined. */
+export interface Usage {
+  readonly promptTokens: number | undefined;
+  readonly completionTokens: number | undefined;
+  readonly cachedTokens: number | undefined;
+}
+
+/** All `...AtMs` are float milliseconds since the trial's start, from one monotonic clock. */
+interface RequestBase {
+  /** Order of dispatch within the trial, from 0. */
+  readonly index: number;
+  readonly phase: RequestPhase;
+  /** When the load wanted it sent. */
+  readonly dueAtMs: number;
+  /** First byte handed to the socket; undefined when no socket was had. */
+  readonly sentAtMs: number | undefined;
+  /** Response headers; undefined when none came. */
+  readonly headersAtMs: number | undefined;
+  /** Arrival of each chunk that carries output (text, reasoning, tool-call arguments), ascending. */
+  readonly chunksAtMs: Float64Array;
+  /** How many of those chunks arrived in the same read as the one before. */
+  readonly coalescedChunks: number;
+  /** Stream closed, or given up. */
+  readonly endedAtMs: number;
+  readonly usage: Usage;
+  readonly finishReason: string | undefined;
+  /** Planned tokens of the prompt, by the local tokenizer; and of the answer. */
+  readonly plannedInputTokens: number;
+  readonly plannedOutputTokens: number;
+  /** First 16 hex of the sha256 of the request's prompt. */
+  readonly promptDigest: string;
+}
+
+export type RequestRecord =
+  | (RequestBase & { readonly status: "completed" })
+  /** HTTP 3xx, 4xx, 5xx, or a 200 that is no event stream. `body`: its first 2,000 characters, redacted. */
+  | (RequestBase & { readonly status: "rejected"; readonly httpStatus: number; readonly body: string })
+  /** The stream ended without a finish reason and without [DONE]. */
+  | (RequestBase & { readonly status: "truncated"; readonly cause: string })
+  /** Beyond the request's or the stall limit. */
+  | (RequestBase & { readonly status: "timedOut"; readonly cause: string })
+  /** Connection refused or reset, an error event in the stream, malformed JSON. */
+  | (RequestBase & { readonly status: "failed"; readonly cause: string })
+  /** By us: a filler at the end of the window, or everything on interruption. */
+  | (RequestBase & { readonly status: "cancelled"; readonly cause: string });
+
+export type RequestStatus = RequestRecord["status"];
+
+/** A gauge reading of the engine during a trial; undefined: the engine does not offer it. */
+export interface EngineReading {
+  readonly atMs: number;
+  readonly running: number | undefined;
+  readonly waiting: number | undefined;
+  /** Ratio 0..1. */
+  readonly kvUsage: number | undefined;
+  readonly promptTokensTotal: number | undefined;
+  readonly generationTokensTotal: number | undefined;
+  readonly prefixQueriesTotal: number | undefined;
+  readonly prefixHitsTotal: number | undefined;
+  readonly preemptionsTotal: number | undefined;
+}
+
+/** The client's own state over the window of a trial. */
+export interface ClientReading {
+  readonly cpuShare: number;
+  readonly eventLoopDelayP99Ms: number;
+  readonly eventLoopDelayMaxMs: number;
+  readonly gcPauseTotalMs: number;
+}
+
+/** How a trial's drive ended. */
+export interface DriveSummary {
+  /** Wall clock of the trial's zero, ISO 8601 with offset. */
+  readonly zeroAt: string;
+  readonly endedAtMs: number;
+  /** Monotonic against wall clock over the trial. */
+  readonly clockDriftMs: number;
+  readonly outcome:
+    | { readonly kind: "complete" }
+    | { readonly kind: "aborted"; readonly reason: string };
+  readonly client: ClientReading;
+}

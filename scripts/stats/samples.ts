@@ -1,0 +1,92 @@
+// What stats/ computes from: plain numbers of requests and trials, as the store's views give them.
+
+/** One request of a trial. All `...AtMs` since the trial's zero; undefined: it did not happen. */
+export interface RequestSample {
+  readonly index: number;
+  readonly phase: "warmup" | "measured" | "filler";
+  readonly status: "completed" | "rejected" | "truncated" | "timedOut" | "failed" | "cancelled";
+  readonly dueAtMs: number;
+  readonly sentAtMs: number | undefined;
+  /** First and last chunk that carried output. */
+  readonly firstAtMs: number | undefined;
+  readonly lastAtMs: number | undefined;
+  readonly endedAtMs: number;
+  readonly outputChunks: number;
+  readonly coalescedChunks: number;
+  /** From the server's usage, else counted by the local tokenizer, else undefined. */
+  readonly inputTokens: number | undefined;
+  readonly outputTokens: number | undefined;
+  readonly cachedTokens: number | undefined;
+  readonly tokenSource: "usage" | "tokenizer" | "none";
+  readonly plannedInputTokens: number;
+  readonly plannedOutputTokens: number;
+  readonly promptDigest: string;
+  /** Arrival of each output chunk, ascending. */
+  readonly chunksAtMs: Float64Array;
+}
+
+/** One finished trial: the attempt that counts. */
+export interface TrialSamples {
+  readonly trial: string;
+  readonly point: string;
+  readonly variant: string;
+  readonly workload: string;
+  readonly plannedConcurrency: number | undefined;
+  readonly round: number;
+  readonly repeat: number;
+  /** Which engine life of the run. */
+  readonly start: number;
+  readonly attempt: number;
+  readonly window: "handover" | "fixed";
+  readonly requests: readonly RequestSample[];
+  /** Gauges over the trial, ascending; empty when the engine offers none. */
+  readonly engine: readonly {
+    readonly atMs: number;
+    readonly running: number | undefined;
+    readonly waiting: number | undefined;
+    readonly kvUsage: number | undefined;
+    readonly promptTokensTotal: number | undefined;
+    readonly prefixQueriesTotal: number | undefined;
+    readonly prefixHitsTotal: number | undefined;
+    readonly preemptionsTotal: number | undefined;
+  }[];
+}
+
+/** Why a cell has no interval, or no value. */
+export type Absence =
+  | { readonly kind: "one_round" }
+  | { readonly kind: "too_few_requests"; readonly have: number; readonly need: number }
+  | { readonly kind: "rank_out_of_sample"; readonly have: number; readonly need: number }
+  | { readonly kind: "constant"; readonly decimals: number }
+  | { readonly kind: "no_completed_request" }
+  | { readonly kind: "not_defined"; readonly why: string }
+  | { readonly kind: "not_collected"; readonly why: string };
+
+export type IntervalMethod =
+  | "none" | "t" | "log_t" | "t_hull" | "t_repeats" | "order_statistic";
+
+/** A number and how sure it is. No bare number reaches a record. */
+export interface Estimate {
+  readonly metric: string;
+  /** undefined: no value, and `absence` says why. */
+  readonly value: number | undefined;
+  readonly low: number | undefined;
+  readonly high: number | undefined;
+  /** 0.95. */
+  readonly level: number;
+  /** Requests behind it. */
+  readonly n: number;
+  readonly starts: number;
+  readonly rounds: number;
+  readonly method: IntervalMethod;
+  /** Sample sd over rounds divided by their mean; undefined with one round. */
+  readonly cv: number | undefined;
+  /** Order-statistic interval of the median round, from ten rounds on. */
+  readonly medianRound: { readonly low: number; readonly high: number } | undefined;
+  /** Geometric mean because the rounds are noisy. */
+  readonly geometric: boolean;
+  /** Each round's own value, in order. */
+  readonly perRound: readonly { readonly round: number; readonly value: number }[];
+  readonly absence: Absence | undefined;
+  readonly unit: string;
+}
