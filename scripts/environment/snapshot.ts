@@ -42,6 +42,8 @@ export interface RawProbe {
 export interface EnvironmentSnapshot {
   readonly schema: 1;
   readonly takenAt: string;
+  /** Whether it holds only the fields that a trial can change. */
+  readonly light?: boolean;
   readonly fields: readonly EnvironmentField[];
   readonly raw: readonly RawProbe[];
 }

@@ -1,0 +1,152 @@
+// benchbook itself as fields: which version measured, on what Node, started how, how far from the
+// engine.
+
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { sha256Of } from "./digest.ts";
+import { type GitState, readGit } from "./git.ts";
+import type { Outside } from "./outside.ts";
+import {
+  type DeclaredField,
+  fieldOf,
+  known,
+  notApplicable,
+  notCollected,
+  type ProbeResult,
+  quoteWord,
+  type Reading,
+  type Recorder,
+  type Text,
+  timeOf,
+} from "./probe.ts";
+import { reasons } from "./reasons.ts";
+import { redactArguments } from "./redact.ts";
+import type { EnvironmentSnapshot } from "./snapshot.ts";
+import type { EngineUnderTest } from "./subject.ts";
+
+/** Two folders up from scripts/environment/ and from dist/environment/ alike. */
+const programRoot = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface ClientProbe {
+  readonly engines: readonly EngineUnderTest[];
+  readonly projectRoot: string;
+  /** Where benchbook itself lies. */
+  readonly programRoot?: string;
+  /** Secrets that are known in full. */
+  readonly secrets: readonly string[];
+}
+
+interface Sources extends ClientProbe {
+  readonly outside: Outside;
+  readonly packageFile: Text;
+  readonly lockFile: Text;
+  readonly program: GitState;
+  readonly project: GitState;
+}
+
+interface ClientField extends DeclaredField {
+  readonly read: (sources: Sources) => Reading;
+}
+
+export const clientFields: readonly ClientField[] = [
+  { id: "client.benchbook.version", class: "context", read: readVersion },
+  { id: "client.benchbook.commit", class: "context", read: ({ program }) => program.commit },
+  { id: "client.benchbook.dirty", class: "context", read: ({ program }) => program.dirty },
+  { id: "client.project.commit", class: "context", read: ({ project }) => project.commit },
+  { id: "client.project.dirty", class: "context", read: ({ project }) => project.dirty },
+  { id: "client.node", class: "context", read: ({ outside }) => known(outside.versions.node) },
+  { id: "client.v8", class: "context", read: ({ outside }) => known(outside.versions.v8) },
+  { id: "client.platform", class: "context", read: ({ outside }) => known(outside.platform) },
+  { id: "client.lock_digest", class: "context", read: readLock },
+  { id: "client.engine_relation", class: "comparability", read: readRelation },
+  { id: "client.command", class: "noise", read: readCommand },
+];
+
+/** Reads benchbook itself. */
+export async function probeClient(
+  outside: Outside,
+  record: Recorder,
+  probe: ClientProbe,
+): Promise<ProbeResult> {
+  const root = probe.programRoot ?? programRoot;
+  const [packageFile, lockFile, program, project] = await Promise.all([
+    record.read(join(root, "package.json")),
+    // Its digest is kept; the file is as long as it is public.
+    record.read(join(root, "package-lock.json"), sha256Of),
+    readGit(record, root, { root: true, otherwise: reasons.notARepository }),
+    readGit(record, probe.projectRoot, { root: false, otherwise: reasons.projectNotARepository }),
+  ]);
+  const sources: Sources = { ...probe, outside, packageFile, lockFile, program, project };
+  const at = timeOf(outside);
+  return {
+    fields: clientFields.map(({ id, class: fieldClass, read }) =>
+      fieldOf(id, "client", fieldClass, read(sources), at),
+    ),
+    raw: record.raw,
+  };
+}
+
+const packageShape = z.object({ name: z.string(), version: z.string().min(1) });
+
+function readVersion({ packageFile: { text, rawIndex } }: Sources): Reading {
+  if (text === undefined) return notCollected(reasons.fileMissing, rawIndex);
+  try {
+    return known(packageShape.parse(JSON.parse(text)).version, { rawIndex });
+  } catch {
+    return notCollected(reasons.fileUnexpected, rawIndex);
+  }
+}
+
+function readLock({ lockFile: { text, rawIndex } }: Sources): Reading {
+  return text === undefined
+    ? notCollected(reasons.noLockFile, rawIndex)
+    : known(`sha256:${text}`, { rawIndex, source: "derived" });
+}
+
+/** "same host", "other host", or "mixed" where the engines differ in it. */
+function readRelation({ engines, outside }: Sources): Reading {
+  if (engines.length === 0) return notApplicable(reasons.noEngine);
+  const relations = new Set(engines.map(({ url }) => relationOf(url, outside)));
+  const [only, ...more] = relations;
+  return { ...known(more.length > 0 ? "mixed" : only), source: "derived" };
+}
+
+function relationOf(url: string | undefined, outside: Outside): "same host" | "other host" {
+  if (url === undefined) return "same host";
+  const host = URL.canParse(url) ? new URL(url).hostname.replace(/^\[(.*)\]$/, "$1") : url;
+  const own = [outside.hostname(), ...outside.addresses()].map((name) => name.toLowerCase());
+  const loopback = /^(?:localhost|127(?:\.\d+){3}|::1|0\.0\.0\.0)$/.test(host);
+  return loopback || own.includes(host.toLowerCase()) ? "same host" : "other host";
+}
+
+/** As it would be typed again: the interpreter's path is the machine's, not the command's. */
+function readCommand({ outside, secrets }: Sources): Reading {
+  const words = redactArguments(outside.argv.slice(2), secrets);
+  return known(["benchbook", ...words.map(quoteWord)].join(" "));
+}
+
+/** The program that measured, as a snapshot shows it. */
+export interface MeasuringTool {
+  readonly version: string;
+  readonly commit: string | undefined;
+  /** Uncommitted changes; undefined: not known. */
+  readonly dirty: boolean | undefined;
+  readonly node: string;
+}
+
+/** Reads the program's identity back from the client fields of a full snapshot. */
+export function toolIdentityOf({ fields }: EnvironmentSnapshot): MeasuringTool {
+  const valueOf = (id: string): string | number | boolean | undefined => {
+    const value = fields.find((field) => field.id === id)?.value;
+    return value?.state === "value" ? value.value : undefined;
+  };
+  const commit = valueOf("client.benchbook.commit");
+  const dirty = valueOf("client.benchbook.dirty");
+  return {
+    version: String(valueOf("client.benchbook.version") ?? "unknown"),
+    commit: typeof commit === "string" ? commit : undefined,
+    dirty: typeof dirty === "boolean" ? dirty : undefined,
+    node: String(valueOf("client.node") ?? process.versions.node),
+  };
+}
