@@ -38,7 +38,11 @@ interface RequestBase {
 export type RequestRecord =
   | (RequestBase & { readonly status: "completed" })
   /** HTTP 3xx, 4xx, 5xx, or a 200 that is no event stream. `body`: its first 2,000 characters, redacted. */
-  | (RequestBase & { readonly status: "rejected"; readonly httpStatus: number; readonly body: string })
+  | (RequestBase & {
+      readonly status: "rejected";
+      readonly httpStatus: number;
+      readonly body: string;
+    })
   /** The stream ended without a finish reason and without [DONE]. */
   | (RequestBase & { readonly status: "truncated"; readonly cause: string })
   /** Beyond the request's or the stall limit. */

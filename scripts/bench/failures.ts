@@ -1,0 +1,35 @@
+// When a trial has failed too often to go on, and how long a slot rests after a failure.
+import type { RequestRecord } from "./request-record.ts";
+
+/** Everything that is neither completed nor cancelled by us. */
+export function isFailure({ status }: RequestRecord): boolean {
+  return status !== "completed" && status !== "cancelled";
+}
+
+/**
+ * How many requests of a trial may fail before it is ended. The share counts over what has finished,
+ * but over no fewer than 20 requests and two per slot, so that the first few can't decide alone; and
+ * one failure is always forgiven unless the limit is 0.
+ *
+ * @example failuresAllowed({ failureShare: 0.01, concurrency: 4, finished: 9 }) // 1
+ */
+export function failuresAllowed({
+  failureShare,
+  concurrency,
+  finished,
+}: {
+  readonly failureShare: number;
+  readonly concurrency: number;
+  readonly finished: number;
+}): number {
+  if (failureShare === 0) return 0;
+  return Math.max(1, failureShare * Math.max(finished, 20, 2 * concurrency));
+}
+
+/**
+ * Rest of a slot after so many failures in a row: 50 ms, doubled up to 1 s. A server that refuses at
+ * once would otherwise be asked thousands of times a second.
+ */
+export function restAfterFailuresMs(failuresInARow: number): number {
+  return failuresInARow === 0 ? 0 : Math.min(1000, 50 * 2 ** (failuresInARow - 1));
+}
