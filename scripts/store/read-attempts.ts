@@ -1,0 +1,163 @@
+// Rows of the store to attempts and their samples: what stats/ computes from, and the whole records.
+import type { Database } from "better-sqlite3";
+import type { DriveSummary, EngineReading, RequestRecord } from "../bench/request-record.ts";
+import type { Load } from "../experiment/experiment.ts";
+import type { TrialSamples } from "../stats/samples.ts";
+import { type RequestRow, toRequestRecord, toRequestSample } from "./request-row.ts";
+import { parseStored } from "./stored-json.ts";
+import type { AttemptKey, StoredAttempt } from "./stored-run.ts";
+
+const attempts = `SELECT t.*, v.counts, v.leg, v.status, v.reason, v.window_kind,
+    v.window_start_ms, v.window_end_ms, e.summary_json
+  FROM trial v JOIN trial_row t USING (attempt_id) LEFT JOIN trial_end_row e USING (attempt_id)`;
+
+/** Every attempt at every trial of a run, in the order they began. */
+export function readAttempts(db: Database, run: string): readonly StoredAttempt[] {
+  return db
+    .prepare<[string], AttemptRow>(`${attempts} WHERE v.run = ? ORDER BY t.attempt_id`)
+    .all(run)
+    .map(toAttempt);
+}
+
+function toAttempt(row: AttemptRow): StoredAttempt {
+  return {
+    run: row.run,
+    trial: row.trial,
+    attempt: row.attempt,
+    point: row.point,
+    variant: row.variant,
+    workload: row.workload,
+    load: parseStored(row.load_json) as Load,
+    round: row.round,
+    repeat: row.repeat,
+    seed: row.seed,
+    start: row.start,
+    leg: row.leg,
+    startedAt: row.started_at,
+    plannedConcurrency: row.planned_concurrency ?? undefined,
+    warmupRequests: row.warmup_requests,
+    measured: parseStored(row.measured_json) as StoredAttempt["measured"],
+    windowKind: row.window_kind,
+    status: row.status,
+    reason: row.reason ?? undefined,
+    counts: row.counts === 1,
+    summary:
+      row.summary_json === null ? undefined : (parseStored(row.summary_json) as DriveSummary),
+    window:
+      row.window_start_ms === null || row.window_end_ms === null
+        ? undefined
+        : { startMs: row.window_start_ms, endMs: row.window_end_ms },
+  };
+}
+
+interface AttemptRow {
+  readonly run: string;
+  readonly trial: string;
+  readonly attempt: number;
+  readonly point: string;
+  readonly variant: string;
+  readonly workload: string;
+  readonly load_json: string;
+  readonly round: number;
+  readonly repeat: number;
+  readonly seed: string;
+  readonly start: number;
+  readonly leg: number;
+  readonly started_at: string;
+  readonly planned_concurrency: number | null;
+  readonly warmup_requests: number;
+  readonly measured_json: string;
+  readonly window_kind: StoredAttempt["windowKind"];
+  readonly status: StoredAttempt["status"];
+  readonly reason: string | null;
+  readonly counts: number;
+  readonly summary_json: string | null;
+  readonly window_start_ms: number | null;
+  readonly window_end_ms: number | null;
+}
+
+/** The attempt's number within the file; undefined: no such attempt. */
+export function findAttempt(db: Database, key: AttemptKey): number | undefined {
+  return db
+    .prepare<[string, string, number], number>(
+      "SELECT attempt_id FROM trial_row WHERE run = ? AND trial = ? AND attempt = ?",
+    )
+    .pluck()
+    .get(key.run, key.trial, key.attempt);
+}
+
+function readRequestRows(db: Database, attemptId: number): readonly RequestRow[] {
+  return db
+    .prepare<[number], RequestRow>(
+      "SELECT * FROM request_row WHERE attempt_id = ? ORDER BY request_index",
+    )
+    .all(attemptId);
+}
+
+/** In order of dispatch. */
+export function readRequests(db: Database, attemptId: number): readonly RequestRecord[] {
+  return readRequestRows(db, attemptId).map(toRequestRecord);
+}
+
+/** Window tokens by request index; empty when the attempt has no window. */
+export function readWindowTokens(db: Database, attemptId: number): ReadonlyMap<number, number> {
+  return new Map(
+    db
+      .prepare<[number], [number, number]>(
+        "SELECT request_index, window_tokens FROM request_window_row WHERE attempt_id = ?",
+      )
+      .raw()
+      .all(attemptId),
+  );
+}
+
+/** Ascending in time. */
+export function readReadings(db: Database, attemptId: number): readonly EngineReading[] {
+  interface Row {
+    readonly at_ms: number;
+    readonly running: number | null;
+    readonly waiting: number | null;
+    readonly kv_usage: number | null;
+    readonly prompt_tokens_total: number | null;
+    readonly generation_tokens_total: number | null;
+    readonly prefix_queries_total: number | null;
+    readonly prefix_hits_total: number | null;
+    readonly preemptions_total: number | null;
+  }
+  return db
+    .prepare<[number], Row>(
+      "SELECT * FROM engine_reading_row WHERE attempt_id = ? ORDER BY at_ms, id",
+    )
+    .all(attemptId)
+    .map((row) => ({
+      atMs: row.at_ms,
+      running: row.running ?? undefined,
+      waiting: row.waiting ?? undefined,
+      kvUsage: row.kv_usage ?? undefined,
+      promptTokensTotal: row.prompt_tokens_total ?? undefined,
+      generationTokensTotal: row.generation_tokens_total ?? undefined,
+      prefixQueriesTotal: row.prefix_queries_total ?? undefined,
+      prefixHitsTotal: row.prefix_hits_total ?? undefined,
+      preemptionsTotal: row.preemptions_total ?? undefined,
+    }));
+}
+
+/** One attempt as stats/ takes it. */
+export function readSamples(db: Database, attemptId: number): TrialSamples {
+  const row = db.prepare<[number], AttemptRow>(`${attempts} WHERE attempt_id = ?`).get(attemptId);
+  if (row === undefined) throw new Error(`no attempt ${attemptId} in the database`);
+  return {
+    trial: row.trial,
+    point: row.point,
+    variant: row.variant,
+    workload: row.workload,
+    plannedConcurrency: row.planned_concurrency ?? undefined,
+    round: row.round,
+    repeat: row.repeat,
+    start: row.start,
+    attempt: row.attempt,
+    window: row.window_kind,
+    requests: readRequestRows(db, attemptId).map(toRequestSample),
+    engine: readReadings(db, attemptId),
+  };
+}
