@@ -1,4 +1,7 @@
 // The life of an engine as the rest of benchbook sees it: where it answers, what it is, how it ended.
+// Each kind of engine is one file that offers an `EngineAdapter`, and one line in `engines.ts`.
+import type { UserErrorParts } from "../errors.ts";
+import type { EngineSpec, Variant } from "../experiment/experiment.ts";
 
 /** Where requests go. */
 export interface EngineEndpoint {
@@ -20,7 +23,7 @@ export interface EngineFacts {
   readonly env: Readonly<Record<string, string>>;
   /** Resolved configuration, flat: "max_num_seqs" -> 16. undefined: not disclosed. */
   readonly config: Readonly<Record<string, string | number | boolean | null>> | undefined;
-  /** sha256 of the canonical JSON of `config`. */
+  /** sha256 of the canonical JSON of `config` without paths and ports; undefined with it. */
   readonly configDigest: string | undefined;
   readonly maxModelLen: number | undefined;
   readonly maxNumSeqs: number | undefined;
@@ -45,4 +48,49 @@ export interface RunningEngine {
   readonly exited: Promise<EngineExit>;
   /** Polite, then firm; leaves no process behind. Does nothing for one that we attached to. */
   stop(): Promise<void>;
+}
+
+/** A variant whose engine is of one kind. */
+export type VariantOf<Spec extends EngineSpec> = Variant & { readonly engine: Spec };
+
+export interface StartContext {
+  /** Relative paths of models are resolved against it. */
+  readonly projectRoot: string;
+  /** Where the engine's log goes; its folder exists. */
+  readonly logPath: string;
+  readonly signal: AbortSignal;
+}
+
+/** What the plan will ask of the engine. */
+export interface EngineDemand {
+  /** Largest input + output of one request, tokens; undefined when not known before the run. */
+  readonly longestRequestTokens: number | undefined;
+  readonly largestConcurrency: number;
+}
+
+export interface EngineAdapter<Spec extends EngineSpec> {
+  /** Everything that is wrong and can be known before anything is started. Empty: nothing. */
+  check(
+    variant: VariantOf<Spec>,
+    demand: EngineDemand,
+    context: Pick<StartContext, "projectRoot">,
+  ): Promise<readonly UserErrorParts[]>;
+  /**
+   * Starts the engine (or attaches to it) and waits until it answers.
+   * @throws EngineStartError when it never becomes ready, dies, or does not know the model
+   */
+  start(variant: VariantOf<Spec>, context: StartContext): Promise<RunningEngine>;
+}
+
+/** An engine that did not become ready: what happened, how to mend it, its last words. */
+export class EngineStartError extends Error {
+  readonly mend: string;
+  readonly lastWords: string;
+
+  constructor(what: string, mend: string, lastWords = "") {
+    super(what);
+    this.name = "EngineStartError";
+    this.mend = mend;
+    this.lastWords = lastWords;
+  }
 }

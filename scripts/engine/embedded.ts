@@ -1,0 +1,171 @@
+// The engine that ships with benchbook: a tiny model in a Node process of its own.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { UserErrorParts } from "../errors.ts";
+import type { EmbeddedEngine, EngineArguments } from "../experiment/experiment.ts";
+import type {
+  EngineAdapter,
+  EngineDemand,
+  RunningEngine,
+  StartContext,
+  VariantOf,
+} from "./engine.ts";
+import { EngineStartError } from "./engine.ts";
+import { findPort, launchProcess, waitUntilReady } from "./launch.ts";
+import { findModelFolder, packageRoot } from "./model-folder.ts";
+import { selfReport } from "./self-report.ts";
+
+/** Where the weights of a precision lie in the model's folder. */
+export const weightFiles: Readonly<Record<string, string>> = {
+  fp32: "onnx/model.onnx",
+  q8: "onnx/model_quantized.onnx",
+};
+
+const knownArguments = [
+  "max-num-seqs",
+  "max-model-len",
+  "max-num-batched-tokens",
+  "threads",
+] as const;
+const defaultMaxNumSeqs = 16;
+
+export const embedded: EngineAdapter<EmbeddedEngine> = { check, start };
+
+function check(
+  variant: VariantOf<EmbeddedEngine>,
+  demand: EngineDemand,
+  { projectRoot }: Pick<StartContext, "projectRoot">,
+): Promise<readonly UserErrorParts[]> {
+  const problems: UserErrorParts[] = [];
+  const where = `variants.${variant.name}`;
+  for (const key of Object.keys(variant.engine.args)) {
+    if (!knownArguments.some((known) => known === key)) {
+      problems.push({
+        what: `the embedded engine has no argument "${key}"`,
+        where: `${where}.args`,
+        mend: `one of ${knownArguments.join(", ")}`,
+      });
+    }
+  }
+  const weights = weightFiles[variant.precision];
+  if (weights === undefined) {
+    problems.push({
+      what: `the embedded engine has no precision "${variant.precision}"`,
+      where: `${where}.precision`,
+      mend: `one of ${Object.keys(weightFiles).join(", ")}`,
+    });
+  }
+  const folder = findModelFolder(variant.model, projectRoot);
+  const config =
+    folder === undefined
+      ? { problem: `the model folder ${variant.model} does not exist` }
+      : readModelConfig(folder);
+  if (folder === undefined || "problem" in config) {
+    problems.push({
+      what: "problem" in config ? config.problem : "",
+      where: `${where}.model`,
+      mend: "data/models/tiny-qwen3 ships with benchbook",
+    });
+    return Promise.resolve(problems);
+  }
+  for (const file of ["tokenizer.json", ...(weights === undefined ? [] : [weights])]) {
+    if (!existsSync(join(folder, file))) {
+      problems.push({
+        what: `the model folder ${variant.model} holds no ${file}`,
+        where: `${where}.model`,
+        mend: "give a folder in the layout of an ONNX export, with config.json, tokenizer.json and onnx/",
+      });
+    }
+  }
+  const limit = Math.min(
+    config.maxPositions,
+    numberOf(variant.engine.args, "max-model-len") ?? config.maxPositions,
+  );
+  if (demand.longestRequestTokens !== undefined && demand.longestRequestTokens > limit) {
+    problems.push({
+      what: `input + output is ${demand.longestRequestTokens} tokens, more than the ${limit} that the model allows`,
+      where,
+      mend: `shorten the workload to at most ${limit} tokens in all`,
+    });
+  }
+  return Promise.resolve(problems);
+}
+
+async function start(
+  variant: VariantOf<EmbeddedEngine>,
+  { projectRoot, logPath, signal }: StartContext,
+): Promise<RunningEngine> {
+  const port = await findPort(variant.engine.port);
+  if (port === undefined) {
+    throw new EngineStartError(
+      `port ${variant.engine.port} of 127.0.0.1 is taken`,
+      "end the program that holds it, or write `port: auto`",
+    );
+  }
+  const folder = findModelFolder(variant.model, projectRoot);
+  if (folder === undefined) {
+    throw new EngineStartError(`the model folder ${variant.model} is gone`, "put it back");
+  }
+  const argv = [
+    process.execPath,
+    join(packageRoot, "dist/engine/embedded/server.js"),
+    ...["--model", folder, "--precision", variant.precision, "--served-model-name", variant.model],
+    ...["--host", "127.0.0.1", "--port", String(port)],
+    ...Object.entries(variant.engine.args).flatMap(([key, value]) => [`--${key}`, String(value)]),
+  ];
+  const engine = await launchProcess(argv, { env: variant.engine.env, logPath, cwd: projectRoot });
+  try {
+    const baseUrl = `http://127.0.0.1:${port}`;
+    const startupMs = await waitUntilReady(engine, `${baseUrl}/health`, {
+      readyMs: variant.engine.readyMs,
+      signal,
+      logPath,
+    });
+    const report = await selfReport({ baseUrl, headers: {} });
+    const maxModelLen = report.config?.["max_model_len"];
+    return {
+      endpoint: { baseUrl, model: variant.model, headers: {} },
+      facts: {
+        name: "benchbook embedded",
+        ...report,
+        argv,
+        env: variant.engine.env,
+        maxModelLen: typeof maxModelLen === "number" ? maxModelLen : undefined,
+        maxNumSeqs:
+          report.maxNumSeqs ?? numberOf(variant.engine.args, "max-num-seqs") ?? defaultMaxNumSeqs,
+      },
+      startupMs,
+      pid: engine.pid,
+      logPath,
+      exited: engine.exited,
+      stop: () => engine.stop(),
+    };
+  } catch (error) {
+    await engine.stop();
+    throw error;
+  }
+}
+
+const modelConfig = z.object({ max_position_embeddings: z.number().int().positive() });
+
+function readModelConfig(
+  folder: string,
+): { readonly maxPositions: number } | { readonly problem: string } {
+  const path = join(folder, "config.json");
+  if (!existsSync(path)) return { problem: `the model folder ${folder} holds no config.json` };
+  try {
+    const parsed = modelConfig.safeParse(JSON.parse(readFileSync(path, "utf8")));
+    if (parsed.success) return { maxPositions: parsed.data.max_position_embeddings };
+    return { problem: `${path} names no max_position_embeddings` };
+  } catch (error) {
+    return {
+      problem: `${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
+}
+
+function numberOf(args: EngineArguments, key: string): number | undefined {
+  const value = args[key];
+  return typeof value === "number" ? value : undefined;
+}

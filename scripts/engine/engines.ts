@@ -1,0 +1,50 @@
+// The table of engines: a new kind is one file and one line here.
+import type { UserErrorParts } from "../errors.ts";
+import type { Variant } from "../experiment/experiment.ts";
+import { embedded, weightFiles } from "./embedded.ts";
+import type { EngineDemand, RunningEngine, StartContext } from "./engine.ts";
+import { EngineStartError } from "./engine.ts";
+import { external } from "./external.ts";
+
+/** Everything that is wrong with a variant's engine and can be known before anything is started. */
+export function checkEngine(
+  variant: Variant,
+  demand: EngineDemand,
+  context: Pick<StartContext, "projectRoot">,
+): Promise<readonly UserErrorParts[]> {
+  const { engine } = variant;
+  switch (engine.kind) {
+    case "embedded":
+      return embedded.check({ ...variant, engine }, demand, context);
+    case "external":
+      return external.check({ ...variant, engine }, demand, context);
+    case "vllm":
+      return Promise.resolve([
+        {
+          what: "this version does not launch vLLM by itself",
+          where: `engines.${engine.name}.kind`,
+          mend: "start the server by hand and write `kind: external` with its `url`",
+        },
+      ]);
+  }
+}
+
+/** Starts a variant's engine, or attaches to it. @throws EngineStartError */
+export function startEngine(variant: Variant, context: StartContext): Promise<RunningEngine> {
+  const { engine } = variant;
+  switch (engine.kind) {
+    case "embedded":
+      return embedded.start({ ...variant, engine }, context);
+    case "external":
+      return external.start({ ...variant, engine }, context);
+    case "vllm":
+      return Promise.reject(new EngineStartError("vLLM can't be launched", "use `kind: external`"));
+  }
+}
+
+/** Names of the weight files that a variant loads, within its model's folder; undefined: all of them. */
+export function weightFilesOf({ engine, precision }: Variant): readonly string[] | undefined {
+  if (engine.kind !== "embedded") return undefined;
+  const file = weightFiles[precision];
+  return file === undefined ? undefined : [file];
+}

@@ -1,0 +1,72 @@
+// A server that somebody else started: benchbook attaches, asks what it says of itself, and leaves.
+import type { UserErrorParts } from "../errors.ts";
+import type { ExternalEngine } from "../experiment/experiment.ts";
+import type {
+  EngineAdapter,
+  EngineDemand,
+  EngineExit,
+  RunningEngine,
+  VariantOf,
+} from "./engine.ts";
+import { EngineStartError } from "./engine.ts";
+import { selfReport, servedModels } from "./self-report.ts";
+
+export const external: EngineAdapter<ExternalEngine> = { check, start };
+
+function check(
+  variant: VariantOf<ExternalEngine>,
+  _demand: EngineDemand,
+): Promise<readonly UserErrorParts[]> {
+  const key = variant.engine.key;
+  if (key === undefined || (process.env[key.env] ?? "") !== "") return Promise.resolve([]);
+  return Promise.resolve([
+    {
+      what: `the environment variable ${key.env}, which holds the server's key, is not set`,
+      where: `engines.${variant.engine.name}.key`,
+      mend: `export ${key.env}=... in this shell, or take \`key\` out when the server wants none`,
+    },
+  ]);
+}
+
+async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine> {
+  const { engine } = variant;
+  const baseUrl = engine.url.replace(/\/+$/, "").replace(/\/v1$/, "");
+  const key = engine.key === undefined ? undefined : process.env[engine.key.env];
+  const headers = {
+    ...engine.headers,
+    ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+  };
+  const listed = await servedModels({ baseUrl, headers });
+  if ("why" in listed) {
+    throw new EngineStartError(
+      `no OpenAI-compatible server answers at ${baseUrl}: ${listed.why}`,
+      "start the server, or correct `url` (without /v1) and `key`",
+    );
+  }
+  const model = listed.models.find(({ id }) => id === variant.model);
+  if (model === undefined) {
+    const names = listed.models.map(({ id }) => id).join(", ");
+    throw new EngineStartError(
+      `the server at ${baseUrl} does not serve "${variant.model}"`,
+      names === "" ? "its list of models is empty" : `one of: ${names}`,
+    );
+  }
+  const report = await selfReport({ baseUrl, headers });
+  return {
+    endpoint: { baseUrl, model: model.id, headers },
+    facts: {
+      name: model.ownedBy ?? "OpenAI-compatible server",
+      ...report,
+      argv: undefined,
+      env: {},
+      maxModelLen: model.maxModelLen,
+    },
+    startupMs: undefined,
+    pid: undefined,
+    logPath: undefined,
+    exited: new Promise<EngineExit>(() => {
+      // It never ends as far as we can see: its failures show as failed requests.
+    }),
+    stop: () => Promise.resolve(),
+  };
+}
