@@ -59,11 +59,11 @@ export type Absence =
   | { readonly kind: "rank_out_of_sample"; readonly have: number; readonly need: number }
   | { readonly kind: "constant"; readonly decimals: number }
   | { readonly kind: "no_completed_request" }
+  /** `why` is a key of `absenceReasons` (absence.ts), which holds its text in both languages. */
   | { readonly kind: "not_defined"; readonly why: string }
   | { readonly kind: "not_collected"; readonly why: string };
 
-export type IntervalMethod =
-  | "none" | "t" | "log_t" | "t_hull" | "t_repeats" | "order_statistic";
+export type IntervalMethod = "none" | "t" | "log_t" | "t_hull" | "t_repeats" | "order_statistic";
 
 /** A number and how sure it is. No bare number reaches a record. */
 export interface Estimate {
@@ -87,6 +87,8 @@ export interface Estimate {
   readonly geometric: boolean;
   /** Each round's own value, in order. */
   readonly perRound: readonly { readonly round: number; readonly value: number }[];
+  /** Rounds that have no value, with the reason; absent where every round has one. */
+  readonly missingRounds?: readonly { readonly round: number; readonly absence: Absence }[];
   readonly absence: Absence | undefined;
   readonly unit: string;
 }

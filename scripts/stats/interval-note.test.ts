@@ -1,0 +1,88 @@
+import { describe, expect, it } from "vitest";
+import { combineFacts, type EstimateFacts, intervalNote } from "./interval-note.ts";
+
+const count = (value: number): EstimateFacts["units"] => ({ least: value, most: value });
+
+const facts: EstimateFacts = {
+  units: count(3),
+  unit: "round",
+  repeatsPerUnit: 1,
+  requests: count(120),
+  oneProcess: false,
+  freshPrompts: true,
+};
+
+describe("the note under a table", () => {
+  it("says with one round that there is no interval", () => {
+    const one = { ...facts, units: count(1), requests: count(40) };
+    expect(intervalNote(one, "en")).toBe(
+      "1 round, 40 requests. No confidence interval: spread between rounds was not measured.",
+    );
+    expect(intervalNote(one, "zh")).toBe("1 轮，40 个请求。没有置信区间：未测量轮次之间的离散。");
+  });
+
+  it("says over how many restarts, and how rare a mode may stay unseen", () => {
+    // 100 (1 - 0.05^(1/3)) = 63.2
+    expect(intervalNote(facts, "en")).toBe(
+      "95 % CI of the mean over engine restarts, Student t over 3 rounds, fresh start per round, fresh prompts. A mode hit by fewer than 63 % of restarts could be unseen.",
+    );
+    expect(intervalNote(facts, "zh")).toBe(
+      "多次引擎启动均值的 95% 置信区间：3 轮，Student t，每轮全新启动，每轮提示词不同。出现概率低于 63% 的启动状态可能未被观察到。",
+    );
+    // 100 (1 - 0.05^(1/60)) = 4.87
+    expect(intervalNote({ ...facts, units: count(60) }, "en")).toContain(
+      "fewer than 4.9 % of restarts",
+    );
+  });
+
+  it("marks two rounds", () => {
+    const two = { ...facts, units: count(2) };
+    expect(intervalNote(two, "en")).toContain(
+      "Only 2 rounds: with 1 degree of freedom the interval reaches 12.7 standard errors",
+    );
+    expect(intervalNote(two, "zh")).toContain("只有 2 轮：自由度为 1");
+    expect(intervalNote(facts, "en")).not.toContain("Only 2");
+  });
+
+  it("says of one process that restarts were not measured", () => {
+    const kept = { ...facts, oneProcess: true, freshPrompts: false };
+    expect(intervalNote(kept, "en")).toBe(
+      "95 % CI of the mean, Student t over 3 rounds, one server process (covers repeats, not restarts), one prompt set. A mode hit by fewer than 63 % of rounds could be unseen; how restarts differ was not measured.",
+    );
+    expect(intervalNote(kept, "zh")).toContain(
+      "同一服务进程（覆盖重复，不覆盖重启），同一组提示词",
+    );
+    expect(intervalNote({ ...kept, unit: "repeat" }, "zh")).toContain("3 次重复");
+  });
+
+  it("says what each value is the mean of", () => {
+    expect(intervalNote({ ...facts, repeatsPerUnit: 4 }, "en")).toContain(
+      "over 3 rounds (each the mean of 4 repeats)",
+    );
+    expect(intervalNote({ ...facts, repeatsPerUnit: 4 }, "zh")).toContain("每轮取 4 次重复的均值");
+  });
+
+  it("says that there is nothing to say where nothing completed", () => {
+    expect(intervalNote({ ...facts, units: count(0), requests: count(0) }, "en")).toMatch(
+      /^No request completed/,
+    );
+  });
+
+  it("takes ranges and the weaker statement for a table of unequal points", () => {
+    const all = combineFacts([
+      facts,
+      { ...facts, units: count(1), oneProcess: true, requests: count(40) },
+    ]);
+    expect(all).toMatchObject({
+      units: { least: 1, most: 3 },
+      requests: { least: 40, most: 120 },
+      oneProcess: true,
+    });
+    expect(all && intervalNote(all, "en")).toContain("over 1 to 3 rounds");
+    expect(all && intervalNote(all, "zh")).toContain("只有 1 轮的测点没有置信区间");
+    expect(combineFacts([])).toBeUndefined();
+    expect(intervalNote({ ...facts, units: { least: 2, most: 3 } }, "zh")).toContain(
+      "其中有的测点只有 2 轮",
+    );
+  });
+});

@@ -1,0 +1,147 @@
+// The sentences under a table of estimates: what its intervals cover and what they do not.
+import type { Language } from "../experiment/experiment.ts";
+import { formatNumber } from "../units.ts";
+import { unseenShare } from "./intervals.ts";
+
+interface CountRange {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What the intervals of a point, or of all points of a table, rest on. */
+export interface EstimateFacts {
+  /** Values behind each interval: engine starts, or rounds or repeats within one process. */
+  readonly units: CountRange;
+  readonly unit: "round" | "repeat";
+  /** Trials averaged into each value. */
+  readonly repeatsPerUnit: number;
+  /** Completed measured requests of a point, all rounds together. */
+  readonly requests: CountRange;
+  /** One engine life for all rounds: the interval covers repeats, not restarts. */
+  readonly oneProcess: boolean;
+  /** Every round has prompts of its own. */
+  readonly freshPrompts: boolean;
+}
+
+/**
+ * The facts of a table with several points: ranges where they differ, and the weaker statement
+ * where only some points allow the stronger.
+ *
+ * @returns undefined for no point
+ */
+export function combineFacts(all: readonly EstimateFacts[]): EstimateFacts | undefined {
+  if (all.length === 0) return undefined;
+  return {
+    units: rangeOf(all.map((facts) => facts.units)),
+    unit: all.every((facts) => facts.unit === "repeat") ? "repeat" : "round",
+    repeatsPerUnit: Math.min(...all.map((facts) => facts.repeatsPerUnit)),
+    requests: rangeOf(all.map((facts) => facts.requests)),
+    oneProcess: all.some((facts) => facts.oneProcess),
+    freshPrompts: all.every((facts) => facts.freshPrompts),
+  };
+}
+
+/**
+ * The note under a table, one paragraph.
+ *
+ * @example one round, 40 requests: "1 round, 40 requests. No confidence interval: spread between
+ * rounds was not measured."
+ */
+export function intervalNote(facts: EstimateFacts, language: Language): string {
+  if (facts.units.most === 0) return nothingMeasured[language];
+  if (facts.units.most === 1) return oneRound(facts)[language];
+  const sentences = [
+    coverage(facts),
+    ...(facts.units.least === 1 ? [someOneRound] : []),
+    ...(facts.units.least <= 2 && facts.units.most >= 2 ? [twoRounds(facts)] : []),
+    unseenMode(facts),
+  ];
+  return sentences.map((sentence) => sentence[language]).join(language === "zh" ? "" : " ");
+}
+
+type Sentence = Readonly<Record<Language, string>>;
+
+const nothingMeasured: Sentence = {
+  zh: "没有完成的请求，没有可报告的数值。",
+  en: "No request completed: there is no value to report.",
+};
+
+function oneRound({ requests }: EstimateFacts): Sentence {
+  const plural = requests.most === 1 ? "request" : "requests";
+  return {
+    zh: `1 轮，${rangeText(requests, "zh")} 个请求。没有置信区间：未测量轮次之间的离散。`,
+    en: `1 round, ${rangeText(requests, "en")} ${plural}. No confidence interval: spread between rounds was not measured.`,
+  };
+}
+
+function coverage(facts: EstimateFacts): Sentence {
+  const unitEn = facts.unit === "round" ? "rounds" : "repeats";
+  const unitZh = facts.unit === "round" ? "轮" : "次重复";
+  const averaged: Sentence =
+    facts.repeatsPerUnit > 1
+      ? {
+          zh: `（每轮取 ${facts.repeatsPerUnit} 次重复的均值）`,
+          en: ` (each the mean of ${facts.repeatsPerUnit} repeats)`,
+        }
+      : { zh: "", en: "" };
+  const process: Sentence = facts.oneProcess
+    ? {
+        zh: "同一服务进程（覆盖重复，不覆盖重启）",
+        en: "one server process (covers repeats, not restarts)",
+      }
+    : { zh: "每轮全新启动", en: "fresh start per round" };
+  const prompts: Sentence = facts.freshPrompts
+    ? { zh: "每轮提示词不同", en: "fresh prompts" }
+    : { zh: "同一组提示词", en: "one prompt set" };
+  const mean: Sentence = facts.oneProcess
+    ? { zh: "均值的 95% 置信区间", en: "95 % CI of the mean" }
+    : { zh: "多次引擎启动均值的 95% 置信区间", en: "95 % CI of the mean over engine restarts" };
+  return {
+    zh: `${mean.zh}：${rangeText(facts.units, "zh")} ${unitZh}${averaged.zh}，Student t，${process.zh}，${prompts.zh}。`,
+    en: `${mean.en}, Student t over ${rangeText(facts.units, "en")} ${unitEn}${averaged.en}, ${process.en}, ${prompts.en}.`,
+  };
+}
+
+const someOneRound: Sentence = {
+  zh: "只有 1 轮的测点没有置信区间。",
+  en: "A point with 1 round has no confidence interval.",
+};
+
+/** t(0.975, 1) is 12.7 where ten rounds have 2.26: such an interval is honest and nearly useless. */
+function twoRounds({ units, unit }: EstimateFacts): Sentence {
+  const all = units.least === 2 && units.most === 2;
+  const unitEn = unit === "round" ? "rounds" : "repeats";
+  const unitZh = unit === "round" ? "轮" : "次重复";
+  return {
+    zh: `${all ? "" : "其中有的测点"}只有 2 ${unitZh}：自由度为 1，区间半宽是标准误的 12.7 倍，只能看数量级。`,
+    en: `${all ? "Only 2" : "Points with only 2"} ${unitEn}: with 1 degree of freedom the interval reaches 12.7 standard errors either way and tells the order of magnitude only.`,
+  };
+}
+
+function unseenMode({ units, unit, oneProcess }: EstimateFacts): Sentence {
+  const share = 100 * unseenShare(Math.max(2, units.least));
+  const text = formatNumber(share, share < 10 ? 1 : 0);
+  if (!oneProcess) {
+    return {
+      zh: `出现概率低于 ${text}% 的启动状态可能未被观察到。`,
+      en: `A mode hit by fewer than ${text} % of restarts could be unseen.`,
+    };
+  }
+  return {
+    zh: `出现概率低于 ${text}% 的${unit === "round" ? "轮次" : "重复"}状态可能未被观察到；重启之间的差异未测量。`,
+    en: `A mode hit by fewer than ${text} % of ${unit === "round" ? "rounds" : "repeats"} could be unseen; how restarts differ was not measured.`,
+  };
+}
+
+function rangeOf(ranges: readonly CountRange[]): CountRange {
+  return {
+    least: Math.min(...ranges.map(({ least }) => least)),
+    most: Math.max(...ranges.map(({ most }) => most)),
+  };
+}
+
+function rangeText({ least, most }: CountRange, language: Language): string {
+  if (least === most) return formatNumber(most, 0);
+  const joint = language === "zh" ? "至" : "to";
+  return `${formatNumber(least, 0)} ${joint} ${formatNumber(most, 0)}`;
+}

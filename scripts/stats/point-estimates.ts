@@ -1,0 +1,359 @@
+// From the trials of a point to its estimates: one value per engine start, an interval over starts,
+// and a stated reason wherever the sample supports neither.
+import { mean as meanOf } from "simple-statistics";
+import type { SloLimit } from "../experiment/experiment.ts";
+import { percentileFloor } from "../experiment/percentile-floor.ts";
+import type { AbsenceReason } from "./absence.ts";
+import { parseEstimateKey } from "./estimate-key.ts";
+import type { EstimateFacts } from "./interval-note.ts";
+import {
+  isNoisy,
+  logTInterval,
+  medianRoundInterval,
+  printedLevel,
+  rankInterval,
+  tInterval,
+} from "./intervals.ts";
+import { findMetric, type MetricId } from "./metrics.ts";
+import { type Ascending, sortAscending } from "./quantiles.ts";
+import type { Absence, Estimate, IntervalMethod, TrialSamples } from "./samples.ts";
+import {
+  type RequestLatency,
+  requestLatencies,
+  type TokenSummary,
+  type TrialMetrics,
+  type TrialValue,
+  tokenSummary,
+  trialMetrics,
+} from "./trial-metrics.ts";
+
+/** From this many rounds on the order-statistic interval of the median round is given too. */
+const medianRoundFrom = 10;
+
+export interface PointEstimateOptions {
+  /** 0 < p < 100. */
+  readonly percentiles: readonly number[];
+  readonly slo: readonly SloLimit[];
+  /** One engine life for all rounds (`keep: true`, an external engine): restarts were not measured. */
+  readonly oneProcess: boolean;
+  /** Every round sees prompts of its own. */
+  readonly freshPrompts: boolean;
+}
+
+export interface PointEstimates {
+  readonly point: string;
+  readonly variant: string;
+  readonly workload: string;
+  readonly plannedConcurrency: number | undefined;
+  /** By key: "ttft.mean", "ttft.p90", "qps", "output_tps". Every metric of the samples has an entry. */
+  readonly estimates: ReadonlyMap<string, Estimate>;
+  /** What the note under the table says of the intervals. */
+  readonly facts: EstimateFacts;
+  /** In order of round and repeat. */
+  readonly trials: readonly TrialMetrics[];
+  /** Trials in which nothing completed: they have no latency, and are listed, not dropped. */
+  readonly emptyTrials: readonly TrialMetrics[];
+  /** Actual tokens per completed measured request, all trials pooled. */
+  readonly inputTokens: TokenSummary | undefined;
+  readonly outputTokens: TokenSummary | undefined;
+  /** Mean planned tokens of the answers of those same requests; undefined: none completed. */
+  readonly plannedOutputTokens: number | undefined;
+}
+
+/** The value of a key in one trial, or one start's start-up time. */
+interface Observation {
+  readonly round: number;
+  readonly start: number;
+  readonly repeat: number;
+  readonly value: TrialValue;
+}
+
+/** One unit of repetition: what is averaged before anything is said about spread. */
+interface Unit {
+  readonly values: readonly number[];
+}
+
+/**
+ * Every estimate of one point.
+ *
+ * @param trials of one point, in any order; may be empty, and then every estimate says so
+ */
+export function estimatePoint(
+  trials: readonly TrialSamples[],
+  options: PointEstimateOptions,
+): PointEstimates {
+  const samples = [...trials].sort((a, b) => a.round - b.round || a.repeat - b.repeat);
+  const metrics = samples.map((trial) => trialMetrics(trial, options));
+  const keys = trialMetrics(emptyTrial, options).values.keys();
+  const first = samples[0] ?? emptyTrial;
+  const completed = samples
+    .flatMap((trial) => trial.requests)
+    .filter((request) => request.phase === "measured" && request.status === "completed");
+  return {
+    point: first.point,
+    variant: first.variant,
+    workload: first.workload,
+    plannedConcurrency: first.plannedConcurrency,
+    estimates: new Map([...keys].map((key) => [key, estimateOfKey(key, metrics, options)])),
+    facts: factsOf(metrics, options),
+    trials: metrics,
+    emptyTrials: metrics.filter((trial) => trial.completed === 0),
+    inputTokens: tokenSummary(completed.map((request) => request.inputTokens)),
+    outputTokens: tokenSummary(completed.map((request) => request.outputTokens)),
+    plannedOutputTokens: tokenSummary(completed.map((request) => request.plannedOutputTokens))
+      ?.mean,
+  };
+}
+
+/** Stands for a point of which nothing was measured. */
+const emptyTrial: TrialSamples = {
+  trial: "",
+  point: "",
+  variant: "",
+  workload: "",
+  plannedConcurrency: undefined,
+  round: 1,
+  repeat: 1,
+  start: 1,
+  attempt: 1,
+  window: "handover",
+  requests: [],
+  engine: [],
+};
+
+function estimateOfKey(
+  key: string,
+  trials: readonly TrialMetrics[],
+  options: PointEstimateOptions,
+): Estimate {
+  const parsed = parseEstimateKey(key);
+  const latency = requestLatencies.find((metric) => metric === parsed?.metric.id);
+  const percentile = parsed?.statistic.kind === "percentile" ? parsed.statistic.p : undefined;
+  return estimateOf(key, observationsOf(key, trials), {
+    oneProcess: options.oneProcess,
+    unit: parsed?.metric.unit ?? "",
+    decimals: parsed?.metric.decimals ?? 3,
+    ...(latency === undefined || percentile === undefined
+      ? {}
+      : { pooled: { sorted: pool(trials, latency), p: percentile } }),
+  });
+}
+
+function observationsOf(key: string, trials: readonly TrialMetrics[]): readonly Observation[] {
+  return trials.map((trial) => ({
+    round: trial.round,
+    start: trial.start,
+    repeat: trial.repeat,
+    value: trial.values.get(key) ?? { kind: "absent", absence: noTrial },
+  }));
+}
+
+const noTrial: Absence = { kind: "not_collected", why: "no_trial" satisfies AbsenceReason };
+
+function pool(trials: readonly TrialMetrics[], latency: RequestLatency): Ascending {
+  return sortAscending(trials.flatMap((trial) => trial.latencies[latency]));
+}
+
+/**
+ * The estimate of a metric that has one value per engine start, such as `startup`.
+ *
+ * @param values in order of round
+ */
+export function estimateOverStarts(
+  metric: MetricId,
+  values: readonly { readonly round: number; readonly start: number; readonly value: number }[],
+): Estimate {
+  const observations = values.map(
+    ({ round, start, value }): Observation => ({
+      round,
+      start,
+      repeat: 1,
+      value: { kind: "value", value, requests: 0 },
+    }),
+  );
+  const entry = findMetric(metric);
+  return estimateOf(metric, observations, {
+    oneProcess: false,
+    unit: entry?.unit ?? "",
+    decimals: entry?.decimals ?? 3,
+  });
+}
+
+interface EstimateContext {
+  readonly oneProcess: boolean;
+  readonly unit: string;
+  readonly decimals: number;
+  /** For a percentile over requests: all requests of the point, and p in 0..1. */
+  readonly pooled?: { readonly sorted: Ascending; readonly p: number };
+}
+
+/** The table of intervals: R = 1, 2..9, from 10 on; means and percentiles. */
+function estimateOf(
+  key: string,
+  observations: readonly Observation[],
+  context: EstimateContext,
+): Estimate {
+  const oneProcess = isOneProcess(observations, context.oneProcess);
+  const values = unitsOf(observations, oneProcess).map((unit) => meanOf([...unit.values]));
+  const missing = missingRoundsOf(observations);
+  const plain: Estimate = {
+    metric: key,
+    value: undefined,
+    low: undefined,
+    high: undefined,
+    level: printedLevel,
+    n: requestsBehind(observations),
+    starts: oneProcess ? 1 : new Set(observations.map(({ start }) => start)).size,
+    rounds: new Set(observations.filter(hasValue).map(({ round }) => round)).size,
+    method: "none",
+    cv: undefined,
+    medianRound: undefined,
+    geometric: false,
+    perRound: perRoundOf(observations),
+    ...(missing.length === 0 ? {} : { missingRounds: missing }),
+    absence: undefined,
+    unit: context.unit,
+  };
+
+  const only = values[0];
+  if (only === undefined) return { ...plain, absence: firstAbsence(observations) };
+  const shortage = context.pooled && shortageOf(context.pooled, values.length);
+  if (shortage !== undefined) return { ...plain, absence: shortage };
+  if (values.length === 1) return { ...plain, value: only, absence: { kind: "one_round" } };
+  return { ...plain, ...intervalOf(values, oneProcess, context) };
+}
+
+/** Value and interval over two units or more. */
+function intervalOf(
+  values: readonly number[],
+  oneProcess: boolean,
+  { pooled, decimals }: EstimateContext,
+): Partial<Estimate> {
+  const t = tInterval(values);
+  if (t === undefined) return {};
+  const log = isNoisy(t) ? logTInterval(values) : undefined;
+  const ranks = pooled && rankInterval(pooled.sorted, pooled.p);
+  const hull = ranks?.kind === "ranks" ? ranks : undefined;
+  const value = log?.value ?? t.mean;
+  // A metric that is never negative has an interval that may end at 0.
+  const least = values.some((one) => one < 0) ? Number.NEGATIVE_INFINITY : 0;
+  const low = Math.max(Math.min(log?.low ?? t.low, hull?.low ?? Number.POSITIVE_INFINITY), least);
+  const high = Math.max(log?.high ?? t.high, hull?.high ?? Number.NEGATIVE_INFINITY);
+  const cv = t.mean === 0 ? undefined : t.sd / Math.abs(t.mean);
+  const common = { value, cv, geometric: log !== undefined };
+  if (Math.max(high - value, value - low) < 0.5 * 10 ** -decimals) {
+    return { ...common, absence: { kind: "constant", decimals } };
+  }
+  return {
+    ...common,
+    low,
+    high,
+    method: methodOf({ hull: hull !== undefined, log: log !== undefined, oneProcess }),
+    medianRound: values.length >= medianRoundFrom ? medianRoundInterval(values) : undefined,
+  };
+}
+
+function methodOf(kind: {
+  readonly hull: boolean;
+  readonly log: boolean;
+  readonly oneProcess: boolean;
+}): IntervalMethod {
+  if (kind.hull) return "t_hull";
+  if (kind.log) return "log_t";
+  return kind.oneProcess ? "t_repeats" : "t";
+}
+
+/** A percentile needs enough pooled requests for ranks on both sides. */
+function shortageOf(
+  { sorted, p }: { readonly sorted: Ascending; readonly p: number },
+  rounds: number,
+): Absence | undefined {
+  const need = percentileFloor(p * 100);
+  if (sorted.length >= need) return undefined;
+  const kind = rounds === 1 ? "too_few_requests" : "rank_out_of_sample";
+  return { kind, have: sorted.length, need };
+}
+
+function isOneProcess(observations: readonly Observation[], stated: boolean): boolean {
+  return stated || new Set(observations.map(({ start }) => start)).size <= 1;
+}
+
+/**
+ * Units of repetition, each with its values: starts; within one process the rounds, or the repeats
+ * where there is one round.
+ */
+function unitsOf(observations: readonly Observation[], oneProcess: boolean): readonly Unit[] {
+  const rounds = new Set(observations.map(({ round }) => round)).size;
+  const unitOf = ({ start, round, repeat }: Observation): number => {
+    if (!oneProcess) return start;
+    return rounds > 1 ? round : repeat;
+  };
+  return groupValues(observations, unitOf).map(({ values }) => ({ values }));
+}
+
+function perRoundOf(observations: readonly Observation[]): Estimate["perRound"] {
+  return groupValues(observations, ({ round }) => round).map(({ group, values }) => ({
+    round: group,
+    value: meanOf([...values]),
+  }));
+}
+
+/** The values that are there, by group, groups ascending. */
+function groupValues(
+  observations: readonly Observation[],
+  groupOf: (observation: Observation) => number,
+): readonly { readonly group: number; readonly values: readonly number[] }[] {
+  const groups = new Map<number, number[]>();
+  for (const observation of observations) {
+    if (observation.value.kind === "absent") continue;
+    const values = groups.get(groupOf(observation)) ?? [];
+    values.push(observation.value.value);
+    groups.set(groupOf(observation), values);
+  }
+  return [...groups].sort(([a], [b]) => a - b).map(([group, values]) => ({ group, values }));
+}
+
+function missingRoundsOf(
+  observations: readonly Observation[],
+): NonNullable<Estimate["missingRounds"]> {
+  const present = new Set(observations.filter(hasValue).map(({ round }) => round));
+  const missing = new Map<number, Absence>();
+  for (const { round, value } of observations) {
+    if (value.kind === "absent" && !present.has(round)) missing.set(round, value.absence);
+  }
+  return [...missing].map(([round, absence]) => ({ round, absence }));
+}
+
+function firstAbsence(observations: readonly Observation[]): Absence {
+  for (const { value } of observations) if (value.kind === "absent") return value.absence;
+  return noTrial;
+}
+
+function requestsBehind(observations: readonly Observation[]): number {
+  let requests = 0;
+  for (const { value } of observations) if (value.kind === "value") requests += value.requests;
+  return requests;
+}
+
+function hasValue({ value }: Observation): boolean {
+  return value.kind === "value";
+}
+
+function factsOf(trials: readonly TrialMetrics[], options: PointEstimateOptions): EstimateFacts {
+  const counted = trials.filter((trial) => trial.completed > 0);
+  const rounds = new Set(counted.map((trial) => trial.round)).size;
+  const repeats = new Set(counted.map((trial) => trial.repeat)).size;
+  const starts = new Set(counted.map((trial) => trial.start)).size;
+  const oneProcess = options.oneProcess || (starts <= 1 && counted.length > 1);
+  const withinProcess = rounds > 1 ? rounds : repeats;
+  const units = oneProcess ? withinProcess : starts;
+  const requests = counted.reduce((total, trial) => total + trial.completed, 0);
+  return {
+    units: { least: units, most: units },
+    unit: oneProcess && rounds <= 1 ? "repeat" : "round",
+    repeatsPerUnit: oneProcess && rounds <= 1 ? 1 : Math.max(1, repeats),
+    requests: { least: requests, most: requests },
+    oneProcess,
+    freshPrompts: options.freshPrompts,
+  };
+}

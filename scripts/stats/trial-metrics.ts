@@ -1,0 +1,424 @@
+// From the samples of one trial to its value of every metric; one value per trial is what the
+// intervals are made of.
+import { mean as meanOf, sum as sumOf } from "simple-statistics";
+import type { SloLimit } from "../experiment/experiment.ts";
+import type { AbsenceReason } from "./absence.ts";
+import { percentileKey } from "./estimate-key.ts";
+import type { MetricId } from "./metrics.ts";
+import { meanOfSorted, quantile7, sortAscending } from "./quantiles.ts";
+import { meetsSlo, requestMetrics } from "./request-metrics.ts";
+import type { Absence, RequestSample, TrialSamples } from "./samples.ts";
+import {
+  achievedConcurrency,
+  completionsIn,
+  isWithin,
+  readingsIn,
+  throughputWindow,
+  type Window,
+  windowSeconds,
+  windowTokensOf,
+} from "./window.ts";
+
+/** A trial's value of one metric with the requests behind it, or why it has none. */
+export type TrialValue =
+  | { readonly kind: "value"; readonly value: number; readonly requests: number }
+  | { readonly kind: "absent"; readonly absence: Absence };
+
+/** Latencies of which percentiles are taken over requests. */
+export const requestLatencies = ["ttft", "e2e", "tpot", "client_delay"] as const;
+export type RequestLatency = (typeof requestLatencies)[number];
+
+/** Tokens per completed request. */
+export interface TokenSummary {
+  readonly requests: number;
+  readonly min: number;
+  readonly mean: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface TrialMetrics {
+  readonly trial: string;
+  readonly round: number;
+  readonly repeat: number;
+  readonly start: number;
+  readonly window: Window | undefined;
+  /** By the key of the estimate: "ttft.mean", "ttft.p90", "qps". */
+  readonly values: ReadonlyMap<string, TrialValue>;
+  /** Milliseconds, one per measured request that has the latency, in order of dispatch. */
+  readonly latencies: Readonly<Record<RequestLatency, readonly number[]>>;
+  /** Measured requests. */
+  readonly measured: number;
+  readonly completed: number;
+  /** Measured requests that did not complete, by status. */
+  readonly failures: Readonly<Record<FailureStatus, number>>;
+  /** Different prompts among the measured requests. */
+  readonly uniquePrompts: number;
+  /** undefined: no completed request has a count. */
+  readonly inputTokens: TokenSummary | undefined;
+  readonly outputTokens: TokenSummary | undefined;
+}
+
+type FailureStatus = Exclude<RequestSample["status"], "completed">;
+
+export interface TrialMetricsOptions {
+  /** 0 < p < 100. */
+  readonly percentiles: readonly number[];
+  readonly slo: readonly SloLimit[];
+}
+
+/** What every metric of a trial is made from. */
+interface Cohort {
+  readonly trial: TrialSamples;
+  readonly window: Window | undefined;
+  readonly measured: readonly RequestSample[];
+  readonly completed: readonly RequestSample[];
+}
+
+/** Every metric of one trial. */
+export function trialMetrics(trial: TrialSamples, options: TrialMetricsOptions): TrialMetrics {
+  const measured = trial.requests.filter((request) => request.phase === "measured");
+  const completed = measured.filter((request) => request.status === "completed");
+  const cohort: Cohort = { trial, window: throughputWindow(trial), measured, completed };
+  const latencies = latenciesOf(measured);
+  return {
+    trial: trial.trial,
+    round: trial.round,
+    repeat: trial.repeat,
+    start: trial.start,
+    window: cohort.window,
+    values: new Map<string, TrialValue>([
+      ...requestLatencies.flatMap((metric) =>
+        spreadOf(metric, latencies[metric], latencies[metric].length, options.percentiles, () =>
+          absentLatency(metric, cohort),
+        ),
+      ),
+      ...interTokenLatency(cohort, options.percentiles),
+      ...singleValues(cohort, latencies, options.slo),
+    ]),
+    latencies,
+    measured: measured.length,
+    completed: completed.length,
+    failures: failuresOf(measured),
+    uniquePrompts: new Set(measured.map((request) => request.promptDigest)).size,
+    inputTokens: tokenSummary(completed.map((request) => request.inputTokens)),
+    outputTokens: tokenSummary(completed.map((request) => request.outputTokens)),
+  };
+}
+
+/** The metrics that have one value per trial, each by its id. */
+function singleValues(
+  cohort: Cohort,
+  latencies: TrialMetrics["latencies"],
+  slo: readonly SloLimit[],
+): readonly (readonly [MetricId, TrialValue])[] {
+  const decodeTps = decodeSpeed(cohort, latencies.tpot);
+  return [
+    ["tpot_ratio", tpotRatio(cohort)],
+    ["chunks_per_token", chunksPerToken(cohort)],
+    ["coalesced_share", coalescedShare(cohort)],
+    ["qps", completionRate(cohort)],
+    ["output_tps", outputThroughput(cohort)],
+    ["prompt_tps_computed", promptThroughput(cohort, "computed")],
+    ["prompt_tps_cached", promptThroughput(cohort, "cached")],
+    ["prompt_tps_request", promptSpeed(cohort)],
+    ["decode_tps", decodeTps],
+    ["tps_per_user", decodeTps],
+    ["hit_rate", hitRate(cohort)],
+    ["concurrency_achieved", concurrency(cohort, (achieved) => achieved)],
+    ["idle_share", idleShare(cohort)],
+    ["concurrency_running", gaugeMean(cohort, "running")],
+    ["concurrency_waiting", gaugeMean(cohort, "waiting")],
+    ["cold_burst", coldBurst(cohort)],
+    ["goodput", goodput(cohort, slo)],
+    ["slo_share", sloShare(cohort, slo)],
+  ];
+}
+
+function latenciesOf(measured: readonly RequestSample[]): TrialMetrics["latencies"] {
+  const all = measured.map(requestMetrics);
+  return {
+    ttft: all.map((one) => one.ttftMs).filter((value) => value !== undefined),
+    e2e: all.map((one) => one.e2eMs).filter((value) => value !== undefined),
+    tpot: all.map((one) => one.tpotMs).filter((value) => value !== undefined),
+    client_delay: all.map((one) => one.clientDelayMs).filter((value) => value !== undefined),
+  };
+}
+
+/** Mean and percentiles of one sample. */
+function spreadOf(
+  metric: MetricId,
+  samples: readonly number[] | Float64Array,
+  requests: number,
+  percentiles: readonly number[],
+  absentBecause: () => TrialValue,
+): readonly (readonly [string, TrialValue])[] {
+  const sorted = sortAscending(samples);
+  const orAbsent = (value: number | undefined): TrialValue =>
+    value === undefined ? absentBecause() : valueOf(value, requests);
+  return [
+    [`${metric}.mean`, orAbsent(meanOfSorted(sorted))],
+    ...percentiles.map((percentile): readonly [string, TrialValue] => [
+      percentileKey(metric, percentile),
+      orAbsent(quantile7(sorted, percentile / 100)),
+    ]),
+  ];
+}
+
+function absentLatency(metric: RequestLatency, { completed }: Cohort): TrialValue {
+  if (completed.length === 0) return absent({ kind: "no_completed_request" });
+  return notDefined(metric === "tpot" ? "no_output_gap" : "no_output");
+}
+
+/** Gaps between output chunks of the measured cohort, pooled. */
+function interTokenLatency(
+  cohort: Cohort,
+  percentiles: readonly number[],
+): readonly (readonly [string, TrialValue])[] {
+  const streams = cohort.completed.filter((request) => request.chunksAtMs.length > 1);
+  const gaps = new Float64Array(sumOf(streams.map((request) => request.chunksAtMs.length - 1)));
+  let next = 0;
+  for (const { chunksAtMs } of streams) {
+    let previous: number | undefined;
+    for (const atMs of chunksAtMs) {
+      if (previous !== undefined) {
+        gaps[next] = atMs - previous;
+        next += 1;
+      }
+      previous = atMs;
+    }
+  }
+  return spreadOf("itl", gaps, streams.length, percentiles, () => absentLatency("tpot", cohort));
+}
+
+/** Sum of (E2E - TTFT) over sum of (n - 1), over the requests that have a TPOT. */
+function tpotRatio(cohort: Cohort): TrialValue {
+  let timeMs = 0;
+  let gaps = 0;
+  let requests = 0;
+  for (const request of cohort.completed) {
+    const { ttftMs, e2eMs, tpotMs } = requestMetrics(request);
+    if (tpotMs === undefined || ttftMs === undefined || e2eMs === undefined) continue;
+    timeMs += e2eMs - ttftMs;
+    gaps += (request.outputTokens ?? 1) - 1;
+    requests += 1;
+  }
+  return gaps === 0 ? absentLatency("tpot", cohort) : valueOf(timeMs / gaps, requests);
+}
+
+function chunksPerToken(cohort: Cohort): TrialValue {
+  const counted = cohort.completed.filter((request) => (request.outputTokens ?? 0) > 0);
+  if (cohort.completed.length === 0) return absent({ kind: "no_completed_request" });
+  if (counted.length === 0) return notCollected("no_token_count");
+  const chunks = sumOf(counted.map((request) => request.outputChunks));
+  return valueOf(
+    chunks / sumOf(counted.map((request) => request.outputTokens ?? 0)),
+    counted.length,
+  );
+}
+
+function coalescedShare(cohort: Cohort): TrialValue {
+  const chunks = sumOf(cohort.completed.map((request) => request.outputChunks));
+  if (chunks === 0) return absentLatency("ttft", cohort);
+  const coalesced = sumOf(cohort.completed.map((request) => request.coalescedChunks));
+  return valueOf(coalesced / chunks, cohort.completed.length);
+}
+
+function completionRate(cohort: Cohort): TrialValue {
+  return inWindow(cohort, (window) => {
+    const completions = completionsIn(cohort.trial, window).length;
+    return valueOf(completions / windowSeconds(window), completions);
+  });
+}
+
+function outputThroughput(cohort: Cohort): TrialValue {
+  return inWindow(cohort, (window) => {
+    const uncounted = cohort.trial.requests.some(
+      (request) =>
+        request.status === "completed" &&
+        request.outputTokens === undefined &&
+        request.chunksAtMs.some((atMs) => isWithin(atMs, window)),
+    );
+    if (uncounted) return notCollected("no_token_count");
+    const tokens = cohort.trial.requests.map((request) => windowTokensOf(request, window));
+    const contributing = tokens.filter((count) => count > 0).length;
+    return valueOf(sumOf(tokens) / windowSeconds(window), contributing);
+  });
+}
+
+/** A request's prompt counts where its first output fell into the window: by then it was prefilled. */
+function promptThroughput(cohort: Cohort, part: "computed" | "cached"): TrialValue {
+  return inWindow(cohort, (window) => {
+    const share = cachedShare(cohort);
+    if (share.kind === "absent") return absent(share.absence);
+    const prefilled = cohort.trial.requests.filter(
+      ({ firstAtMs }) => firstAtMs !== undefined && isWithin(firstAtMs, window),
+    );
+    const tokens = prefilled.map((request) => {
+      const input = request.inputTokens ?? request.plannedInputTokens;
+      const cached = request.cachedTokens ?? input * share.value;
+      return part === "cached" ? cached : input - cached;
+    });
+    return valueOf(sumOf(tokens) / windowSeconds(window), prefilled.length);
+  });
+}
+
+/** Mean input tokens over mean TTFT: a ratio of means, since a mean of ratios favours short waits. */
+function promptSpeed(cohort: Cohort): TrialValue {
+  let tokens = 0;
+  let waitedMs = 0;
+  let requests = 0;
+  for (const request of cohort.completed) {
+    const { ttftMs } = requestMetrics(request);
+    if (ttftMs === undefined || request.inputTokens === undefined) continue;
+    tokens += request.inputTokens;
+    waitedMs += ttftMs;
+    requests += 1;
+  }
+  if (waitedMs > 0) return valueOf((tokens / waitedMs) * 1000, requests);
+  return requests === 0 && cohort.completed.length > 0
+    ? notCollected("no_token_count")
+    : absentLatency("ttft", cohort);
+}
+
+function decodeSpeed(cohort: Cohort, tpotsMs: readonly number[]): TrialValue {
+  if (tpotsMs.length === 0) return absentLatency("tpot", cohort);
+  return valueOf(1000 / meanOf([...tpotsMs]), tpotsMs.length);
+}
+
+/** Hit rate, except that an engine which never asked its cache has a share of 0 and no rate. */
+function cachedShare(cohort: Cohort): TrialValue {
+  const rate = hitRate(cohort);
+  const neverAsked =
+    rate.kind === "absent" &&
+    rate.absence.kind === "not_defined" &&
+    rate.absence.why === ("no_cache_query" satisfies AbsenceReason);
+  return neverAsked ? valueOf(0, cohort.completed.length) : rate;
+}
+
+/** From usage where every completed request has it, else from the engine's counters. */
+function hitRate(cohort: Cohort): TrialValue {
+  const { completed, trial } = cohort;
+  if (completed.length === 0) return absent({ kind: "no_completed_request" });
+  const inputs = completed.map((request) => request.inputTokens).filter(isNumber);
+  const cached = completed.map((request) => request.cachedTokens).filter(isNumber);
+  if (cached.length === completed.length && inputs.length === cached.length && sumOf(inputs) > 0) {
+    return valueOf(sumOf(cached) / sumOf(inputs), completed.length);
+  }
+  const queries = deltaOf(trial.engine.map((reading) => reading.prefixQueriesTotal));
+  const hits = deltaOf(trial.engine.map((reading) => reading.prefixHitsTotal));
+  if (queries === undefined || hits === undefined) return notCollected("no_cache_report");
+  if (queries < 0 || hits < 0) return notCollected("counter_reset");
+  if (queries === 0) return notDefined("no_cache_query");
+  return valueOf(hits / queries, completed.length);
+}
+
+/** Last reading minus first; undefined with fewer than two. */
+function deltaOf(readings: readonly (number | undefined)[]): number | undefined {
+  const present = readings.filter(isNumber);
+  const first = present[0];
+  const last = present.at(-1);
+  return present.length < 2 || first === undefined || last === undefined ? undefined : last - first;
+}
+
+function concurrency(cohort: Cohort, from: (achieved: number) => number): TrialValue {
+  const { trial, window, measured } = cohort;
+  if (window === undefined) return notDefined("no_window");
+  return valueOf(from(achievedConcurrency(trial, window)), measured.length);
+}
+
+function idleShare(cohort: Cohort): TrialValue {
+  const planned = cohort.trial.plannedConcurrency;
+  if (planned === undefined) return notDefined("no_planned_concurrency");
+  return concurrency(cohort, (achieved) => Math.max(0, 1 - achieved / planned));
+}
+
+function gaugeMean(cohort: Cohort, gauge: "running" | "waiting"): TrialValue {
+  const { trial, window, measured } = cohort;
+  if (window === undefined) return notDefined("no_window");
+  const readings = readingsIn(trial, window)
+    .map((reading) => reading[gauge])
+    .filter(isNumber);
+  return readings.length === 0
+    ? notCollected("no_engine_gauge")
+    : valueOf(meanOf(readings), measured.length);
+}
+
+/** Mean TTFT of the first c warm-up requests, which reach an idle engine all at once. */
+function coldBurst({ trial }: Cohort): TrialValue {
+  if (trial.plannedConcurrency === undefined) return notDefined("no_planned_concurrency");
+  const wave = trial.requests
+    .filter((request) => request.phase === "warmup")
+    .slice(0, trial.plannedConcurrency);
+  if (wave.length < trial.plannedConcurrency) return notDefined("no_cold_burst");
+  const ttfts = wave.map((request) => requestMetrics(request).ttftMs).filter(isNumber);
+  return ttfts.length === 0
+    ? absent({ kind: "no_completed_request" })
+    : valueOf(meanOf(ttfts), ttfts.length);
+}
+
+function goodput(cohort: Cohort, slo: readonly SloLimit[]): TrialValue {
+  if (slo.length === 0) return notDefined("no_slo");
+  if (cohort.window === undefined) return notDefined("no_window");
+  const completions = completionsIn(cohort.trial, cohort.window);
+  const good = completions.filter((request) => meetsSlo(request, slo)).length;
+  return valueOf(good / windowSeconds(cohort.window), completions.length);
+}
+
+function sloShare({ measured }: Cohort, slo: readonly SloLimit[]): TrialValue {
+  if (slo.length === 0) return notDefined("no_slo");
+  if (measured.length === 0) return notDefined("no_window");
+  const good = measured.filter((request) => meetsSlo(request, slo)).length;
+  return valueOf(good / measured.length, measured.length);
+}
+
+/** A rate over the window; a trial in which nothing completed has none. */
+function inWindow(cohort: Cohort, rate: (window: Window) => TrialValue): TrialValue {
+  if (cohort.completed.length === 0) return absent({ kind: "no_completed_request" });
+  return cohort.window === undefined ? notDefined("no_window") : rate(cohort.window);
+}
+
+function failuresOf(measured: readonly RequestSample[]): TrialMetrics["failures"] {
+  const count = (status: FailureStatus): number =>
+    measured.filter((request) => request.status === status).length;
+  return {
+    rejected: count("rejected"),
+    truncated: count("truncated"),
+    timedOut: count("timedOut"),
+    failed: count("failed"),
+    cancelled: count("cancelled"),
+  };
+}
+
+/** Least, mean, p99 and most of the counts that are known; undefined when none is. */
+export function tokenSummary(counts: readonly (number | undefined)[]): TokenSummary | undefined {
+  const sorted = sortAscending(counts.filter(isNumber));
+  const min = quantile7(sorted, 0);
+  const mean = meanOfSorted(sorted);
+  const p99 = quantile7(sorted, 0.99);
+  const max = quantile7(sorted, 1);
+  if (min === undefined || mean === undefined || p99 === undefined || max === undefined) {
+    return undefined;
+  }
+  return { requests: sorted.length, min, mean, p99, max };
+}
+
+function isNumber(value: number | undefined): value is number {
+  return value !== undefined;
+}
+
+function valueOf(value: number, requests: number): TrialValue {
+  return { kind: "value", value, requests };
+}
+
+function absent(absence: Absence): TrialValue {
+  return { kind: "absent", absence };
+}
+
+function notDefined(why: AbsenceReason): TrialValue {
+  return absent({ kind: "not_defined", why });
+}
+
+function notCollected(why: AbsenceReason): TrialValue {
+  return absent({ kind: "not_collected", why });
+}

@@ -1,0 +1,111 @@
+// From the requests of a trial to its throughput window and what happened inside it: completions,
+// tokens, requests in flight.
+import type { RequestSample, TrialSamples } from "./samples.ts";
+
+/**
+ * A span of a trial. An event belongs to it when from < t <= to, so that windows laid end to end
+ * count each event once.
+ */
+export interface Window {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/**
+ * The throughput window of a trial.
+ *
+ * `handover`: from the dispatch of the first measured request to the dispatch of the first filler;
+ * at one stream, or when no filler was sent, to the end of the last measured request.
+ * `fixed`: from the dispatch of the first measured request to the end of the last one, ramp and
+ * drain counted, as most tools do.
+ *
+ * @returns undefined when no request was measured or no time passed
+ */
+export function throughputWindow(trial: TrialSamples): Window | undefined {
+  const measured = trial.requests.filter((request) => request.phase === "measured");
+  const fillers = trial.requests.filter((request) => request.phase === "filler");
+  const fromMs = least(measured.map(dispatchedAtMs));
+  const lastEndMs = greatest(measured.map((request) => request.endedAtMs));
+  const handsOver = trial.window === "handover" && trial.plannedConcurrency !== 1;
+  const handoverMs = handsOver ? least(fillers.map(dispatchedAtMs)) : undefined;
+  const toMs = handoverMs ?? lastEndMs;
+  return fromMs === undefined || toMs === undefined || toMs <= fromMs
+    ? undefined
+    : { fromMs, toMs };
+}
+
+/** Length of a window in seconds, above 0. */
+export function windowSeconds(window: Window): number {
+  return (window.toMs - window.fromMs) / 1000;
+}
+
+/** Whether an event at `atMs` belongs to the window. */
+export function isWithin(atMs: number, window: Window): boolean {
+  return atMs > window.fromMs && atMs <= window.toMs;
+}
+
+/** Requests of any phase that completed inside the window: those that began before it stand for those that end after it. */
+export function completionsIn(trial: TrialSamples, window: Window): readonly RequestSample[] {
+  return trial.requests.filter(
+    (request) => request.status === "completed" && isWithin(request.endedAtMs, window),
+  );
+}
+
+/**
+ * Output tokens of one request that were emitted inside the window: its tokens spread evenly over
+ * its output chunks, chunks counted by arrival. All of them at its end when no chunk carried output.
+ *
+ * @returns 0 when its token count is not known, as of a request that failed before its usage came
+ * @example 12 tokens in 4 chunks, 3 of them inside: 9
+ */
+export function windowTokensOf(request: RequestSample, window: Window): number {
+  const tokens = request.outputTokens ?? 0;
+  const chunks = request.chunksAtMs;
+  if (chunks.length === 0) return isWithin(request.endedAtMs, window) ? tokens : 0;
+  const inside = countUpTo(chunks, window.toMs) - countUpTo(chunks, window.fromMs);
+  return (tokens * inside) / chunks.length;
+}
+
+/**
+ * Achieved concurrency: time integral of requests in flight (sent, and stream not closed; waiting in
+ * the engine counts) over the window, divided by its length. Requests, not whole.
+ */
+export function achievedConcurrency(trial: TrialSamples, window: Window): number {
+  let inFlightMs = 0;
+  for (const { sentAtMs, endedAtMs } of trial.requests) {
+    if (sentAtMs === undefined) continue;
+    const overlapMs = Math.min(endedAtMs, window.toMs) - Math.max(sentAtMs, window.fromMs);
+    inFlightMs += Math.max(0, overlapMs);
+  }
+  return inFlightMs / (window.toMs - window.fromMs);
+}
+
+/** Readings of the engine inside the window, its first instant included. */
+export function readingsIn(trial: TrialSamples, window: Window): TrialSamples["engine"] {
+  return trial.engine.filter(({ atMs }) => atMs >= window.fromMs && atMs <= window.toMs);
+}
+
+/** When a request was dispatched: sent, or due where it never got a socket. */
+export function dispatchedAtMs(request: RequestSample): number {
+  return request.sentAtMs ?? request.dueAtMs;
+}
+
+/** How many of the ascending times are <= `atMs`. */
+function countUpTo(ascendingMs: Float64Array, atMs: number): number {
+  let low = 0;
+  let high = ascendingMs.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ascendingMs[middle] ?? Number.POSITIVE_INFINITY) <= atMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function least(values: readonly number[]): number | undefined {
+  return values.length === 0 ? undefined : values.reduce((a, b) => Math.min(a, b));
+}
+
+function greatest(values: readonly number[]): number | undefined {
+  return values.length === 0 ? undefined : values.reduce((a, b) => Math.max(a, b));
+}
