@@ -1,13 +1,15 @@
 // What a check said: data with its evidence, in both languages, and never only a sentence.
 
-export type Severity = "block" | "fail" | "warn" | "info";
+/** From the gravest: block: cannot be called valid; fail: qualified; warn and info decide nothing. */
+export const severityOrder = ["block", "fail", "warn", "info"] as const;
+export type Severity = (typeof severityOrder)[number];
 export type Verdict = "valid" | "qualified" | "invalid";
 
 export interface Finding {
   /** "E2". */
   readonly rule: string;
   readonly severity: Severity;
-  /** A point's name, "run", or "environment". */
+  /** A point's name, a variant's name (it holds for all its points), "run", or "environment". */
   readonly where: string;
   /** What was seen and what was expected, with numbers and units. */
   readonly seen: { readonly zh: string; readonly en: string };
@@ -27,7 +29,11 @@ export interface NotChecked {
 
 export interface AuditResult {
   readonly verdict: Verdict;
-  readonly points: readonly { readonly point: string; readonly verdict: Verdict; readonly findings: readonly Finding[] }[];
+  readonly points: readonly {
+    readonly point: string;
+    readonly verdict: Verdict;
+    readonly findings: readonly Finding[];
+  }[];
   readonly findings: readonly Finding[];
   readonly notChecked: readonly NotChecked[];
   /** Ids of rules that were checked. */

@@ -1,0 +1,288 @@
+// Rules about identity: that model, engine and configuration are disclosed, pinned, and stayed the same.
+import { differenceOf } from "../environment/difference.ts";
+import type { FieldValue } from "../environment/snapshot.ts";
+import type { LocalText, Variant } from "../experiment/experiment.ts";
+import {
+  type AuditInput,
+  eachVariant,
+  fieldOf,
+  found,
+  isKnown,
+  isLaunched,
+  notChecked,
+  type Outcome,
+  orPass,
+  pass,
+  type ReadyStart,
+  type Rule,
+  settingOf,
+} from "./rule.ts";
+
+export const identityRules: readonly Rule[] = [
+  {
+    id: "E4",
+    severity: "block",
+    name: { zh: "环境不变", en: "Nothing changed" },
+    text: {
+      zh: "驱动、模型、配置在运行前后以及各次启动之间相同；变体之间只有声明的不同",
+      en: "driver, model and configuration are the same before and after and at every start; variants differ only in what they declare",
+    },
+    needs: {
+      zh: "运行前后的快照，各次启动的配置摘要",
+      en: "snapshots before and after, configuration digest of every start",
+    },
+    check: checkUnchanged,
+  },
+  {
+    id: "E5",
+    severity: "block",
+    name: { zh: "模型身份", en: "Model identity" },
+    text: {
+      zh: "模型版本或权重摘要、量化配置、KV 缓存精度已知",
+      en: "model revision or weights digest, quantization and KV cache dtype are known",
+    },
+    needs: { zh: "模型文件，引擎生效配置", en: "model files, resolved configuration" },
+    check: (input) => eachVariant(input, (variant, starts) => checkModel(input, variant, starts)),
+  },
+  {
+    id: "E6",
+    severity: "block",
+    name: { zh: "生效配置", en: "Resolved configuration" },
+    text: { zh: "引擎的生效配置已知", en: "the engine's resolved configuration is known" },
+    needs: { zh: "引擎自述", en: "the engine's own report" },
+    check: (input) => eachVariant(input, checkConfig),
+  },
+  {
+    id: "E26",
+    severity: "warn",
+    name: { zh: "版本固定", en: "Pinned versions" },
+    text: {
+      zh: "容器镜像有摘要，git 工作区干净",
+      en: "container images have a digest, and git trees are clean",
+    },
+    needs: { zh: "git 状态，容器镜像", en: "git state, container image" },
+    check: checkPinned,
+  },
+];
+
+function checkUnchanged(input: AuditInput): readonly Outcome[] {
+  const starts = eachVariant(input, checkStartsAgree);
+  const variants = checkVariantsAgree(input);
+  const { before, after } = input;
+  if (before === undefined || after === undefined) {
+    const why = notChecked(
+      "environment",
+      "缺运行前或运行后的环境快照",
+      "the snapshot before or after the run is missing",
+    );
+    return [why, ...starts, ...variants];
+  }
+  const changed = differenceOf(before, after).filter(
+    (difference) => difference.class === "comparability" && difference.kind === "changed",
+  );
+  if (changed.length === 0) return [pass("environment"), ...starts, ...variants];
+  const list = changed
+    .map((one) => `${one.id} ${valueText(one.before)} → ${valueText(one.after)}`)
+    .join("; ");
+  const finding = found({
+    severity: "block",
+    where: "environment",
+    seen: { zh: `运行期间变化：${list}`, en: `changed during the run: ${list}` },
+    expected: { zh: "运行前后相同", en: "the same before and after" },
+    mend: {
+      zh: "找出变化的原因，环境稳定后重测",
+      en: "find what changed it, and measure again once it is stable",
+    },
+    evidence: { fields: changed.map(({ id }) => id).join(" "), changed: changed.length },
+  });
+  return [finding, ...starts, ...variants];
+}
+
+/** A value in print; of a digest as much as tells two apart. */
+function valueText(value: FieldValue | undefined): string {
+  if (value?.state !== "value") return value?.state ?? "-";
+  return String(value.value).replace(/^(sha256:)?([0-9a-f]{12})[0-9a-f]{20,}$/, "$1$2…");
+}
+
+function checkStartsAgree(variant: Variant, starts: readonly ReadyStart[]): readonly Outcome[] {
+  const [first, ...later] = starts;
+  if (first === undefined) {
+    return [notChecked(variant.name, "引擎没有就绪过", "its engine never became ready")];
+  }
+  const identityOf = ({ facts }: ReadyStart): string =>
+    [facts.name, facts.version ?? "", facts.configDigest ?? ""].join(" ");
+  const other = later.find((start) => identityOf(start) !== identityOf(first));
+  if (other === undefined) {
+    return first.facts.configDigest === undefined
+      ? [
+          notChecked(
+            variant.name,
+            "引擎没有公开生效配置",
+            "the engine does not disclose its configuration",
+          ),
+        ]
+      : [];
+  }
+  const keys = [
+    ...new Set([
+      ...Object.keys(first.facts.config ?? {}),
+      ...Object.keys(other.facts.config ?? {}),
+    ]),
+  ].filter((key) => first.facts.config?.[key] !== other.facts.config?.[key]);
+  const named = keys.slice(0, 5).join(", ");
+  return [
+    found({
+      severity: "block",
+      where: variant.name,
+      seen: {
+        zh: `第 ${first.start} 次与第 ${other.start} 次启动的引擎不同：版本 ${first.facts.version ?? "未知"} 与 ${other.facts.version ?? "未知"}，不同的配置项 ${named === "" ? "无" : named}`,
+        en: `engine starts ${first.start} and ${other.start} differ: versions ${first.facts.version ?? "unknown"} and ${other.facts.version ?? "unknown"}, settings ${named === "" ? "none" : named}`,
+      },
+      expected: { zh: "每次启动相同", en: "the same at every start" },
+      mend: {
+        zh: "把自动决定的参数写进实验文件，使每次启动相同",
+        en: "write settings that the engine chooses by itself into the experiment file",
+      },
+      evidence: { start: first.start, otherStart: other.start, settings: keys.join(" ") },
+    }),
+  ];
+}
+
+/** Variants on the same declared engine must run the same version of it. */
+function checkVariantsAgree(input: AuditInput): readonly Outcome[] {
+  const versions = new Map<string, Map<string, string>>();
+  for (const { variant: name, ready } of input.starts) {
+    const variant = input.experiment.variants.find((one) => one.name === name);
+    const version = ready?.facts.version;
+    if (variant === undefined || version === undefined) continue;
+    const ofEngine = versions.get(variant.engine.name) ?? new Map<string, string>();
+    versions.set(variant.engine.name, ofEngine.set(version, name));
+  }
+  return [...versions].flatMap(([engine, byVersion]): readonly Outcome[] => {
+    if (byVersion.size < 2) return [];
+    const list = [...byVersion].map(([version, variant]) => `${variant} ${version}`).join(", ");
+    return [
+      found({
+        severity: "block",
+        where: "run",
+        seen: {
+          zh: `同一引擎 ${engine} 的变体版本不同：${list}`,
+          en: `variants on the same engine ${engine} ran different versions: ${list}`,
+        },
+        expected: { zh: "同一版本", en: "one version" },
+        mend: {
+          zh: "用同一版本重测，或把它们声明为不同的引擎",
+          en: "measure with one version, or declare them as different engines",
+        },
+        evidence: { engine, versions: [...byVersion.keys()].join(" ") },
+      }),
+    ];
+  });
+}
+
+function checkModel(
+  input: AuditInput,
+  variant: Variant,
+  starts: readonly ReadyStart[],
+): readonly Outcome[] {
+  const field = (name: string): string => `model.${variant.name}.${name}`;
+  const kvDtype = starts.map(({ facts }) =>
+    settingOf(facts.config, "kv_cache_dtype", "cache_dtype", "kv_dtype"),
+  );
+  const hasDigest = fieldOf(input, field("weights_digest"))?.state === "value";
+  const missing: { readonly id: string; readonly name: LocalText }[] = [];
+  // A digest of the weights pins more than the name of a revision does.
+  if (!hasDigest && !isKnown(input, field("revision"))) {
+    missing.push({ id: "revision", name: { zh: "模型版本", en: "model revision" } });
+  }
+  if (!isKnown(input, field("weights_digest"))) {
+    missing.push({ id: "weights_digest", name: { zh: "权重摘要", en: "weights digest" } });
+  }
+  if (!isKnown(input, field("quantization"))) {
+    missing.push({ id: "quantization", name: { zh: "量化配置", en: "quantization" } });
+  }
+  if (!kvDtype.some((dtype) => dtype !== undefined && dtype !== null)) {
+    missing.push({ id: "kv_cache_dtype", name: { zh: "KV 缓存精度", en: "KV cache dtype" } });
+  }
+  if (missing.length === 0) return [];
+  const names = missing.map(({ name }) => name);
+  return [undisclosed(variant, names, missing.map(({ id }) => id).join(" "))];
+}
+
+function checkConfig(variant: Variant, starts: readonly ReadyStart[]): readonly Outcome[] {
+  if (starts.length === 0) {
+    return [notChecked(variant.name, "引擎没有就绪过", "its engine never became ready")];
+  }
+  const silent = starts.some(({ facts }) => Object.keys(facts.config ?? {}).length === 0);
+  const name: LocalText = { zh: "生效配置", en: "resolved configuration" };
+  return silent ? [undisclosed(variant, [name], "config")] : [];
+}
+
+/** Not disclosed: block where we started the engine and could have known, fail where we attached. */
+function undisclosed(variant: Variant, missing: readonly LocalText[], ids: string): Outcome {
+  return found({
+    severity: isLaunched(variant) ? "block" : "fail",
+    where: variant.name,
+    seen: {
+      zh: `未公开：${missing.map(({ zh }) => zh).join("、")}`,
+      en: `not disclosed: ${missing.map(({ en }) => en).join(", ")}`,
+    },
+    expected: { zh: "已知，或声明为不适用", en: "known, or stated as not applicable" },
+    mend: isLaunched(variant)
+      ? {
+          zh: "给出模型的本地文件夹，让引擎报告生效配置",
+          en: "give the model's local folder, and let the engine report its configuration",
+        }
+      : {
+          zh: "请服务方公开这些信息，或用 benchbook 启动引擎",
+          en: "ask whoever runs the server to disclose it, or let benchbook start the engine",
+        },
+    evidence: { missing: ids, launched: isLaunched(variant) },
+  });
+}
+
+function checkPinned(input: AuditInput): readonly Outcome[] {
+  const dirty = ["client.benchbook.dirty", "client.project.dirty"].filter((id) => {
+    const field = fieldOf(input, id);
+    return field?.state === "value" && (field.value === true || field.value === "true");
+  });
+  const outcomes: Outcome[] = [];
+  if (dirty.length > 0) {
+    outcomes.push(
+      found({
+        severity: "warn",
+        where: "environment",
+        seen: {
+          zh: `git 工作区有未提交的改动：${dirty.join(", ")}`,
+          en: `git tree with uncommitted changes: ${dirty.join(", ")}`,
+        },
+        expected: { zh: "干净的工作区", en: "a clean tree" },
+        mend: { zh: "提交改动后重测", en: "commit, and measure again" },
+        evidence: { fields: dirty.join(" ") },
+      }),
+    );
+  } else if (!isKnown(input, "client.benchbook.dirty")) {
+    outcomes.push(
+      notChecked("environment", "git 状态未采集", "the state of the git tree was not collected"),
+    );
+  }
+  for (const { name, engine } of input.experiment.variants) {
+    if (engine.kind !== "vllm" || engine.container === undefined) continue;
+    if (engine.container.digest !== undefined || engine.container.image.includes("@sha256:"))
+      continue;
+    outcomes.push(
+      found({
+        severity: "warn",
+        where: name,
+        seen: {
+          zh: `镜像 ${engine.container.image} 没有摘要`,
+          en: `image ${engine.container.image} has no digest`,
+        },
+        expected: { zh: "sha256 摘要", en: "a sha256 digest" },
+        mend: { zh: "在 container 中写明 digest", en: "write the digest into container" },
+        evidence: { image: engine.container.image },
+      }),
+    );
+  }
+  return orPass(outcomes, "environment");
+}

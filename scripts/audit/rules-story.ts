@@ -1,0 +1,136 @@
+// Rules about how the run went: seams, engines that died, trials that are missing.
+import { type AuditInput, found, notChecked, type Outcome, orPass, type Rule } from "./rule.ts";
+
+export const storyRules: readonly Rule[] = [
+  {
+    id: "S1",
+    severity: "warn",
+    name: { zh: "接缝", en: "Seams" },
+    text: {
+      zh: "运行一气呵成，没有中断后续跑",
+      en: "the run went through without being interrupted and resumed",
+    },
+    needs: { zh: "运行的各段", en: "the stretches of the run" },
+    check: checkSeams,
+  },
+  {
+    id: "S2",
+    severity: "fail",
+    name: { zh: "引擎存活", en: "Engine survival" },
+    text: {
+      zh: "每次启动的引擎都就绪，且没有中途退出",
+      en: "every engine start became ready and none ended by itself",
+    },
+    needs: { zh: "引擎启动记录", en: "engine starts" },
+    check: checkEngines,
+  },
+  {
+    id: "S3",
+    severity: "block",
+    name: { zh: "试次齐全", en: "Trials complete" },
+    text: {
+      zh: "计划的试次全部测成，每个测点都有完成的请求",
+      en: "all planned trials were measured, and every point has completed requests",
+    },
+    needs: { zh: "计划与试次", en: "plan and trials" },
+    check: checkComplete,
+  },
+];
+
+function checkSeams({ legs, attempts }: AuditInput): readonly Outcome[] {
+  if (legs.length === 0) return [notChecked("run", "没有运行段的记录", "no stretch was recorded")];
+  const seams = legs.slice(1).map((leg, position) => {
+    const end = legs[position]?.end;
+    const resumed = attempts.filter((attempt) => attempt.leg === leg.leg).length;
+    return found({
+      severity: "warn",
+      where: "run",
+      seen: {
+        zh: `第 ${leg.leg} 段始于 ${leg.startedAt}，前一段${end === undefined ? "被强行终止" : `结束于 ${end.endedAt}`}；接缝之后有 ${resumed} 次试次`,
+        en: `stretch ${leg.leg} began at ${leg.startedAt}; the one before ${end === undefined ? "was killed" : `ended at ${end.endedAt}`}; ${resumed} attempts follow the seam`,
+      },
+      expected: { zh: "一段", en: "one stretch" },
+      mend: {
+        zh: "比较接缝两侧的轮次；有差异则重测",
+        en: "compare the rounds on both sides of the seam; measure again if they differ",
+      },
+      evidence: { leg: leg.leg, attemptsAfter: resumed, killed: end === undefined },
+    });
+  });
+  return orPass(seams);
+}
+
+function checkEngines({ starts, attempts }: AuditInput): readonly Outcome[] {
+  if (starts.length === 0) return [notChecked("run", "没有引擎启动", "no engine was started")];
+  return orPass(
+    starts.flatMap(({ start, variant, round, end }): readonly Outcome[] => {
+      if (end === undefined || end.reason === "stopped") return [];
+      const victim = attempts.find(
+        (attempt) => attempt.start === start && attempt.status === "failed",
+      );
+      const died = end.reason === "died";
+      const detail = end.detail === undefined ? "" : firstLine(end.detail);
+      return [
+        found({
+          severity: "fail",
+          where: victim?.point ?? variant,
+          seen: {
+            zh: `${variant} 第 ${round} 轮的引擎${died ? "中途退出" : "没有就绪"}${detail === "" ? "" : `：${detail}`}`,
+            en: `the engine of ${variant} in round ${round} ${died ? "ended by itself" : "never became ready"}${detail === "" ? "" : `: ${detail}`}`,
+          },
+          expected: { zh: "引擎由 benchbook 停止", en: "an engine that benchbook stops" },
+          mend: {
+            zh: "看引擎日志的最后几行；修好后用 run --resume 补测",
+            en: "read the last lines of the engine's log; mend it, then run --resume",
+          },
+          evidence: { start, round, variant, reason: end.reason },
+        }),
+      ];
+    }),
+  );
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0]?.trim() ?? "";
+}
+
+function checkComplete(input: AuditInput): readonly Outcome[] {
+  const done = new Set(
+    input.attempts.filter(({ status }) => status === "measured").map(({ trial }) => trial),
+  );
+  const planned = input.plan.rounds.flatMap(({ starts }) => starts.flatMap(({ trials }) => trials));
+  if (planned.length === 0) return [notChecked("run", "计划中没有试次", "the plan has no trials")];
+  return input.plan.points.flatMap(({ name }): readonly Outcome[] => {
+    const trials = planned.filter(({ point }) => point === name);
+    const missing = trials.filter(({ id }) => !done.has(id));
+    const measured = input.measured.find(({ estimates }) => estimates.point === name);
+    const completed = (measured?.estimates.trials ?? []).reduce(
+      (total, trial) => total + trial.completed,
+      0,
+    );
+    if (completed > 0 && missing.length === 0) return [{ kind: "pass", where: name }];
+    const rounds = [...new Set(missing.map(({ round }) => round))].join(", ");
+    return [
+      found({
+        severity: completed === 0 ? "block" : "fail",
+        where: name,
+        seen:
+          completed === 0
+            ? {
+                zh: "没有一个请求完成，没有可报告的数值",
+                en: "no request completed: there is no value to report",
+              }
+            : {
+                zh: `缺 ${missing.length} 个试次，共 ${trials.length} 个（第 ${rounds} 轮）`,
+                en: `${missing.length} of ${trials.length} trials are missing (round ${rounds})`,
+              },
+        expected: { zh: `${trials.length} 个试次`, en: `${trials.length} trials` },
+        mend: {
+          zh: "用 run --resume 补测缺少的试次",
+          en: "run --resume measures the trials that are missing",
+        },
+        evidence: { planned: trials.length, missing: missing.length, completedRequests: completed },
+      }),
+    ];
+  });
+}

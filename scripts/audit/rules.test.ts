@@ -1,0 +1,797 @@
+import { describe, expect, it } from "vitest";
+import type { FieldValue } from "../environment/snapshot.ts";
+import type { Variant } from "../experiment/experiment.ts";
+import { reading } from "../stats/fixtures/trials.ts";
+import type { RequestSample, TrialSamples } from "../stats/samples.ts";
+import type { Finding } from "./finding.ts";
+import {
+  afterAt,
+  attempt,
+  beforeAt,
+  config,
+  experiment,
+  healthy,
+  onMachine,
+  pointName,
+  samplesOf,
+  snapshot,
+  spoiled,
+  start,
+  startSaying,
+  withSamples,
+} from "./fixtures/run.ts";
+import type { AuditInput, Outcome } from "./rule.ts";
+import { rules } from "./rules.ts";
+
+function outcomesOf(id: string, input: AuditInput): readonly Outcome[] {
+  const rule = rules.find((one) => one.id === id);
+  if (rule === undefined) throw new Error(`no rule ${id}`);
+  return rule.check(input);
+}
+
+function findingsOf(id: string, input: AuditInput): readonly Omit<Finding, "rule" | "waived">[] {
+  return outcomesOf(id, input).flatMap((one) => (one.kind === "found" ? [one.finding] : []));
+}
+
+function whyNot(id: string, input: AuditInput): readonly string[] {
+  return outcomesOf(id, input).flatMap((one) => (one.kind === "not_checked" ? [one.why.en] : []));
+}
+
+function passes(id: string, input: AuditInput): boolean {
+  return outcomesOf(id, input).every(({ kind }) => kind === "pass");
+}
+
+const variant = experiment.variants[0];
+if (variant === undefined) throw new Error("the experiment has a variant");
+
+const withVariant = (changes: Partial<Variant>, input = healthy): AuditInput => ({
+  ...input,
+  experiment: { ...input.experiment, variants: [{ ...variant, ...changes }] },
+});
+
+const attached: Variant["engine"] = {
+  kind: "external",
+  name: "server",
+  url: "http://server:8000",
+  headers: {},
+};
+
+const saying = (facts: Parameters<typeof startSaying>[1], input = healthy): AuditInput => ({
+  ...input,
+  starts: [1, 2, 3].map((round) => startSaying(round, facts)),
+});
+
+const trialsWith = (change: (samples: TrialSamples) => TrialSamples): AuditInput =>
+  withSamples([1, 2, 3].map((round) => change(samplesOf(round))));
+
+const notCollected: FieldValue = { state: "not_collected", reason: "not asked" };
+
+describe("GPU rules", () => {
+  const gpuRules = ["E1", "E7", "E8", "E10", "E11", "E12", "E16", "E17", "E22", "E27"];
+  const oneGpu = { "gpu.count": 1, "client.engine_relation": "same host" };
+
+  it.each(gpuRules)(
+    "%s passes without a GPU, and is not checked where GPUs were not read",
+    (id) => {
+      expect(passes(id, onMachine({ "client.engine_relation": "same host" }))).toBe(true);
+      expect(whyNot(id, healthy)).toEqual([
+        "the engine is on another host, whose GPUs were not read",
+      ]);
+      const unread = onMachine({
+        "client.engine_relation": "same host",
+        "gpu.count": notCollected,
+      });
+      expect(whyNot(id, unread)).toEqual(["GPUs were not read: not asked"]);
+      expect(whyNot(id, { ...healthy, before: undefined, after: undefined })).toEqual([
+        "GPUs were not read",
+      ]);
+    },
+  );
+
+  it.each(gpuRules.filter((id) => id !== "E11"))(
+    "%s says what it lacks where there is a GPU",
+    (id) => {
+      expect(whyNot(id, onMachine(oneGpu))).toHaveLength(1);
+    },
+  );
+
+  it("E8 blocks a pending MIG mode and passes an equal one", () => {
+    const modes = (pending: string): AuditInput =>
+      onMachine({ ...oneGpu, "gpu.0.mig.current": "Disabled", "gpu.0.mig.pending": pending });
+    expect(findingsOf("E8", modes("Enabled"))).toMatchObject([
+      { severity: "block", evidence: { gpus: "0" } },
+    ]);
+    expect(passes("E8", modes("Disabled"))).toBe(true);
+  });
+
+  it("E11 fails a slice that the title does not name", () => {
+    const vgpu = onMachine({ ...oneGpu, "gpu.0.name": "NVIDIA RTX Pro 6000 DC-4-96Q" });
+    expect(findingsOf("E11", vgpu)).toMatchObject([{ severity: "fail" }]);
+    const titled = {
+      ...vgpu,
+      experiment: { ...experiment, title: { zh: "vGPU 上的测试", en: "On a vGPU" } },
+    };
+    expect(passes("E11", titled)).toBe(true);
+    expect(passes("E11", onMachine({ ...oneGpu, "gpu.0.name": "NVIDIA H100 80GB HBM3" }))).toBe(
+      true,
+    );
+  });
+});
+
+describe("E2, achieved concurrency", () => {
+  /** Every second request of the load is taken away: about half of the slots stand idle. */
+  const half = trialsWith((samples) => ({
+    ...samples,
+    requests: samples.requests.filter(({ index }) => index % 2 === 0),
+  }));
+
+  it("blocks a point at ten streams that reaches half of them, with the numbers", () => {
+    const [finding] = findingsOf("E2", half);
+    expect(finding).toMatchObject({
+      severity: "block",
+      where: pointName,
+      evidence: { planned: 10 },
+    });
+    expect(Number(finding?.evidence["achieved"])).toBeLessThan(6);
+    expect(finding?.seen.en).toMatch(
+      /^achieved concurrency \d\.\d\d of 10 planned; client slots idle [45]\d\.\d % of the time$/,
+    );
+  });
+
+  it("warns below ten streams", () => {
+    const four = trialsWith((samples) => ({
+      ...samples,
+      plannedConcurrency: 9,
+      requests: samples.requests.filter(({ index }) => index % 2 === 0),
+    }));
+    expect(findingsOf("E2", four)).toMatchObject([{ severity: "warn" }]);
+  });
+
+  it("warns when the engine sees fewer requests than the client has open", () => {
+    const capped = trialsWith((samples) => ({
+      ...samples,
+      engine: samples.engine.map((one) => ({ ...one, running: 4 })),
+    }));
+    expect(findingsOf("E2", capped)).toMatchObject([
+      { severity: "warn", evidence: { inEngine: 4 } },
+    ]);
+  });
+
+  it("passes a full load, and is not checked without a planned concurrency", () => {
+    expect(passes("E2", healthy)).toBe(true);
+    const open = trialsWith((samples) => ({ ...samples, plannedConcurrency: undefined }));
+    expect(whyNot("E2", open)).toEqual(["an open loop has no planned concurrency"]);
+    expect(whyNot("E2", withSamples([]))).toEqual(["no point was measured"]);
+  });
+});
+
+describe("E3, cache policy", () => {
+  const workload = experiment.workloads[0];
+  if (workload === undefined) throw new Error("the experiment has a workload");
+  const under = (changes: Partial<typeof workload>, input: AuditInput): AuditInput => ({
+    ...input,
+    experiment: { ...experiment, workloads: [{ ...workload, ...changes }] },
+  });
+  const cached = (tokens: number | undefined): AuditInput =>
+    spoiled((request) => ({ ...request, cachedTokens: tokens }));
+
+  it("blocks repeated prompts, with how many are different", () => {
+    const twins = spoiled((request) => ({ ...request, promptDigest: `p${request.index % 100}` }));
+    expect(findingsOf("E3", twins)).toMatchObject([
+      { severity: "block", evidence: { start: 1, requests: 170, unique: 100 } },
+    ]);
+  });
+
+  it("blocks a prompt that the same engine saw in an earlier round, and not one that a fresh engine sees", () => {
+    const sameEveryRound = (engineOf: (round: number) => number): AuditInput =>
+      trialsWith((samples) => ({
+        ...samples,
+        start: engineOf(samples.round),
+        requests: samples.requests.map((one) => ({ ...one, promptDigest: `p${one.index}` })),
+      }));
+    expect(
+      findingsOf(
+        "E3",
+        sameEveryRound(() => 1),
+      ),
+    ).toMatchObject([{ evidence: { requests: 510, unique: 170 } }]);
+    expect(
+      passes(
+        "E3",
+        sameEveryRound((round) => round),
+      ),
+    ).toBe(true);
+  });
+
+  it("blocks a hit rate on a cold cache, and passes none", () => {
+    expect(findingsOf("E3", cached(50))).toMatchObject([
+      { severity: "block", evidence: { hitRate: 0.5, expected: 0 } },
+    ]);
+    expect(passes("E3", cached(1))).toBe(true);
+  });
+
+  it("expects whole blocks of a shared prefix", () => {
+    // 40 shared tokens in blocks of 16: floor(40 / 16) x 16 = 32 of 100.
+    const shared = { cache: { kind: "shared", tokens: 40 } } as const;
+    expect(passes("E3", under(shared, cached(32)))).toBe(true);
+    expect(findingsOf("E3", under(shared, cached(0)))).toMatchObject([
+      { evidence: { hitRate: 0, expected: 0.32 } },
+    ]);
+    const withoutBlock = Object.fromEntries(
+      Object.entries(config).filter(([key]) => key !== "block_size"),
+    );
+    expect(whyNot("E3", saying({ config: withoutBlock }, under(shared, cached(32))))[0]).toContain(
+      "block size",
+    );
+  });
+
+  it("qualifies a warm cache", () => {
+    expect(findingsOf("E3", under({ cache: { kind: "warm" } }, healthy))).toMatchObject([
+      { severity: "fail" },
+    ]);
+  });
+
+  it("does not know the rate of an engine that reports none, unless it says it has no cache", () => {
+    expect(whyNot("E3", cached(undefined))[0]).toContain("hit rate unknown");
+    expect(
+      passes(
+        "E3",
+        saying({ config: { ...config, enable_prefix_caching: false } }, cached(undefined)),
+      ),
+    ).toBe(true);
+    expect(whyNot("E3", under({ endpoint: "chat" }, healthy))[0]).toContain("chat template");
+    const lost = { ...healthy, experiment: { ...experiment, workloads: [] } };
+    expect(whyNot("E3", lost)).toEqual(["the experiment has no such workload"]);
+  });
+});
+
+describe("E4, nothing changed", () => {
+  it("blocks a comparability field that changed during the run", () => {
+    expect(findingsOf("E4", onMachine({}, { "host.cpu.model": "Other CPU" }))).toMatchObject([
+      {
+        severity: "block",
+        where: "environment",
+        seen: { en: "changed during the run: host.cpu.model Some CPU → Other CPU" },
+      },
+    ]);
+  });
+
+  it("shortens digests to what tells them apart", () => {
+    const digests = onMachine(
+      { "model.fp32.weights_digest": `sha256:${"a".repeat(64)}` },
+      { "model.fp32.weights_digest": `sha256:${"b".repeat(64)}` },
+    );
+    expect(findingsOf("E4", digests)[0]?.seen.en).toContain(
+      "sha256:aaaaaaaaaaaa… → sha256:bbbbbbbbbbbb…",
+    );
+  });
+
+  it("blocks starts that differ, naming the setting", () => {
+    const differing = {
+      ...healthy,
+      starts: [
+        start(1),
+        startSaying(2, { configDigest: "d2", config: { ...config, max_num_seqs: 8 } }),
+      ],
+    };
+    expect(findingsOf("E4", differing)).toMatchObject([
+      { severity: "block", where: "fp32", evidence: { settings: "max_num_seqs" } },
+    ]);
+  });
+
+  it("blocks variants of one engine with different versions", () => {
+    const other = { ...variant, name: "q8" };
+    const mixed: AuditInput = {
+      ...healthy,
+      experiment: { ...experiment, variants: [variant, other] },
+      starts: [start(1), { ...startSaying(2, { version: "0.2.0" }), variant: "q8" }],
+    };
+    expect(findingsOf("E4", mixed)).toMatchObject([
+      { severity: "block", where: "run", evidence: { versions: "0.1.0 0.2.0" } },
+    ]);
+  });
+
+  it("passes the same, and is not checked without a second snapshot, a start or a disclosed configuration", () => {
+    expect(passes("E4", healthy)).toBe(true);
+    expect(whyNot("E4", { ...healthy, after: undefined })[0]).toContain("snapshot before or after");
+    expect(whyNot("E4", { ...healthy, starts: [] })).toEqual(["its engine never became ready"]);
+    expect(whyNot("E4", saying({ configDigest: undefined }))).toEqual([
+      "the engine does not disclose its configuration",
+    ]);
+  });
+});
+
+describe("E5 and E6, disclosure", () => {
+  const nameless = onMachine({
+    "model.fp32.revision": notCollected,
+    "model.fp32.weights_digest": notCollected,
+    "model.fp32.quantization": undefined,
+  });
+
+  it("E5 blocks for an engine that we started and fails for one that we attached to", () => {
+    const missing = "revision weights_digest quantization kv_cache_dtype";
+    const silent = saying({ config: undefined }, nameless);
+    expect(findingsOf("E5", silent)).toMatchObject([
+      { severity: "block", where: "fp32", evidence: { missing } },
+    ]);
+    expect(findingsOf("E5", withVariant({ engine: attached }, silent))).toMatchObject([
+      { severity: "fail", evidence: { missing } },
+    ]);
+  });
+
+  it("E5 lets a weights digest stand for a revision, and passes what does not apply", () => {
+    expect(passes("E5", onMachine({ "model.fp32.revision": notCollected }))).toBe(true);
+    expect(passes("E5", healthy)).toBe(true);
+    const nested = { "vllm_config.cache_config.cache_dtype": "auto" };
+    expect(passes("E5", saying({ config: nested }))).toBe(true);
+  });
+
+  it("E6 blocks or fails a configuration that is not disclosed, and is not checked without a start", () => {
+    const silent = saying({ config: undefined, configDigest: undefined });
+    expect(findingsOf("E6", silent)).toMatchObject([{ severity: "block", where: "fp32" }]);
+    expect(findingsOf("E6", withVariant({ engine: attached }, silent))).toMatchObject([
+      { severity: "fail" },
+    ]);
+    expect(passes("E6", healthy)).toBe(true);
+    expect(whyNot("E6", { ...healthy, starts: [] })).toEqual(["its engine never became ready"]);
+  });
+});
+
+describe("E9, engine limits", () => {
+  it("blocks requests longer than the model allows and more streams than the engine runs", () => {
+    expect(findingsOf("E9", saying({ maxModelLen: 104 }))).toMatchObject([
+      { severity: "block", where: "fp32", evidence: { maxModelLen: 104, longestRequest: 105 } },
+    ]);
+    expect(findingsOf("E9", saying({ maxNumSeqs: 8 }))).toMatchObject([
+      { evidence: { maxNumSeqs: 8, plannedConcurrency: 10 } },
+    ]);
+  });
+
+  it("passes a limit that the experiment declares", () => {
+    const engine = { ...variant.engine, args: { "max-num-seqs": 8 } } as Variant["engine"];
+    expect(passes("E9", withVariant({ engine }, saying({ maxNumSeqs: 8 })))).toBe(true);
+    expect(passes("E9", healthy)).toBe(true);
+  });
+
+  it("blocks a parallelism without its GPUs", () => {
+    const engine = { ...variant.engine, args: { "tensor-parallel-size": 2 } } as Variant["engine"];
+    const local = onMachine({ "client.engine_relation": "same host", "gpu.count": 1 });
+    expect(findingsOf("E9", withVariant({ engine }, local))).toMatchObject([
+      { evidence: { needed: 2, visible: 1 } },
+    ]);
+    expect(whyNot("E9", withVariant({ engine }))[0]).toContain("another host");
+    const two = onMachine({ "client.engine_relation": "same host", "gpu.count": 2 });
+    expect(passes("E9", withVariant({ engine }, two))).toBe(true);
+  });
+
+  it("is not checked where the engine tells no limit", () => {
+    expect(whyNot("E9", saying({ maxModelLen: undefined, maxNumSeqs: undefined }))).toHaveLength(2);
+  });
+});
+
+describe("E13 and E14, settings", () => {
+  it("E13 fails what is not declared and passes what is", () => {
+    const eager = saying({ config: { ...config, "model_config.enforce_eager": true } });
+    expect(findingsOf("E13", eager)).toMatchObject([
+      { severity: "fail", evidence: { settings: "enforce-eager" } },
+    ]);
+    const engine = { ...variant.engine, args: { "enforce-eager": true } } as Variant["engine"];
+    expect(passes("E13", withVariant({ engine }, eager))).toBe(true);
+    const chatty = saying({
+      env: { VLLM_LOGGING_LEVEL: "DEBUG", VLLM_TORCH_PROFILER_DIR: "traces" },
+    });
+    expect(findingsOf("E13", chatty)).toMatchObject([
+      { evidence: { settings: "VLLM_LOGGING_LEVEL, VLLM_TORCH_PROFILER_DIR" } },
+    ]);
+    expect(passes("E13", healthy)).toBe(true);
+    expect(whyNot("E13", saying({ config: undefined }))).toHaveLength(1);
+  });
+
+  const vllm: Variant["engine"] = {
+    kind: "vllm",
+    name: "vllm",
+    port: "auto",
+    args: {},
+    env: {},
+    readyMs: 1,
+    prefix: [],
+  };
+
+  it("E14 asks a vLLM for everything and the embedded engine for what it has", () => {
+    expect(passes("E14", healthy)).toBe(true);
+    expect(findingsOf("E14", withVariant({ engine: vllm }))).toMatchObject([
+      {
+        severity: "fail",
+        evidence: { missing: "attention_backend cudagraph_mode speculative_config" },
+      },
+    ]);
+    const full = {
+      ...config,
+      "a.attention_backend": "FLASH",
+      "a.cudagraph_mode": "FULL",
+      "a.speculative_config": null,
+    };
+    expect(passes("E14", withVariant({ engine: vllm }, saying({ config: full })))).toBe(true);
+    const speculating = { ...full, "a.speculative_config.method": "ngram" };
+    expect(
+      findingsOf("E14", withVariant({ engine: vllm }, saying({ config: speculating })))[0]?.seen.en,
+    ).toContain("acceptance length");
+    expect(whyNot("E14", saying({ config: undefined }))[0]).toContain("see E6");
+  });
+});
+
+describe("E15, failures", () => {
+  const failing = (share: number): AuditInput =>
+    spoiled((request) =>
+      request.phase === "measured" && request.index % 140 < share * 140
+        ? { ...request, status: "timedOut" }
+        : request,
+    );
+
+  it("fails above one percent and warns below", () => {
+    expect(findingsOf("E15", failing(0.1))).toMatchObject([
+      { severity: "fail", evidence: { failures: 42, timedOut: 42, measured: 420 } },
+    ]);
+    expect(findingsOf("E15", failing(0.005))).toMatchObject([
+      { severity: "warn", evidence: { failures: 3 } },
+    ]);
+  });
+
+  it("fails an output length off the plan, and does not know it without counts", () => {
+    const short = spoiled((request) => ({ ...request, plannedOutputTokens: 6 }));
+    expect(findingsOf("E15", short)).toMatchObject([
+      { severity: "fail", evidence: { actual: 5, planned: 6 } },
+    ]);
+    expect(
+      whyNot(
+        "E15",
+        spoiled((request) => ({ ...request, outputTokens: undefined })),
+      ),
+    ).toEqual(["actual output lengths are not known"]);
+  });
+
+  it("lists a failed attempt with its reason", () => {
+    const again = {
+      ...healthy,
+      attempts: [
+        ...healthy.attempts,
+        attempt(2, { status: "failed", reason: "too many failures" }),
+      ],
+    };
+    expect(findingsOf("E15", again)).toMatchObject([
+      {
+        severity: "warn",
+        where: pointName,
+        seen: { en: "attempt 1 of round 2 failed: too many failures" },
+      },
+    ]);
+    expect(passes("E15", healthy)).toBe(true);
+  });
+});
+
+describe("E18, host limits", () => {
+  it("fails throttling and steal above one percent of the run", () => {
+    // 10 minutes: 12 s of throttling are 2 %. 9,600 of 480,000 ticks are 2 %.
+    expect(
+      findingsOf("E18", onMachine({}, { "host.cgroup.throttled_us": 12_000_000 })),
+    ).toMatchObject([{ severity: "fail", evidence: { share: 0.02 } }]);
+    expect(findingsOf("E18", onMachine({}, { "host.cpu.steal_ticks": 9600 }))).toMatchObject([
+      { severity: "fail", evidence: { stealShare: 0.02 } },
+    ]);
+    expect(passes("E18", onMachine({}, { "host.cgroup.throttled_us": 600_000 }))).toBe(true);
+  });
+
+  it("passes without a control group, and is not checked without counters or snapshots", () => {
+    expect(
+      passes("E18", onMachine({ "host.cgroup.throttled_us": { state: "not_applicable" } })),
+    ).toBe(true);
+    const unread = onMachine(
+      { "host.cgroup.throttled_us": notCollected, "host.cpu.steal_ticks": undefined },
+      { "host.cpu.steal_ticks": undefined },
+    );
+    expect(whyNot("E18", unread)).toHaveLength(2);
+    expect(whyNot("E18", { ...healthy, before: undefined })).toHaveLength(1);
+  });
+
+  it("fails a small /dev/shm under several GPUs", () => {
+    const engine = { ...variant.engine, args: { "tensor-parallel-size": 2 } } as Variant["engine"];
+    const shm = (bytes: number): AuditInput =>
+      withVariant({ engine }, onMachine({ "host.shm_bytes": bytes }));
+    expect(findingsOf("E18", shm(2 ** 26))[0]?.seen.en).toContain("64.0 MiB");
+    expect(passes("E18", shm(2 ** 34))).toBe(true);
+    expect(whyNot("E18", withVariant({ engine }))).toHaveLength(1);
+  });
+});
+
+describe("E19, the client", () => {
+  const busy = (client: { eventLoopDelayP99Ms: number; cpuShare: number }): AuditInput => {
+    const plain = attempt(1);
+    if (plain.summary === undefined) throw new Error("a plain attempt has a summary");
+    const summary = { ...plain.summary, client: { ...plain.summary.client, ...client } };
+    return { ...healthy, attempts: [attempt(1, { summary })] };
+  };
+
+  it("fails a late event loop and a busy CPU", () => {
+    expect(findingsOf("E19", busy({ eventLoopDelayP99Ms: 7, cpuShare: 0.2 }))).toMatchObject([
+      { severity: "fail", where: pointName, evidence: { eventLoopDelayP99Ms: 7 } },
+    ]);
+    expect(
+      findingsOf("E19", busy({ eventLoopDelayP99Ms: 1, cpuShare: 0.9 }))[0]?.seen.en,
+    ).toContain("90 % of a core");
+    expect(findingsOf("E19", healthy)).toEqual([]);
+  });
+
+  it("warns of a client that sends late", () => {
+    // Sent 20 ms after it was due; TTFT is 200 ms: 10 %.
+    const late = spoiled((request) => ({ ...request, dueAtMs: (request.sentAtMs ?? 0) - 20 }));
+    expect(findingsOf("E19", late)).toMatchObject([
+      { severity: "warn", evidence: { ttftMeanMs: expect.closeTo(200, 6) as number } },
+    ]);
+  });
+
+  it("says that the instrument was not calibrated, and when nothing was read of the client", () => {
+    expect(whyNot("E19", healthy)).toEqual(["the instrument was not calibrated at this load"]);
+    expect(whyNot("E19", { ...healthy, attempts: [] })).toHaveLength(2);
+  });
+});
+
+describe("E20, blanks and times", () => {
+  it("fails placeholders in fields and in what the user states", () => {
+    expect(
+      findingsOf("E20", onMachine({ "host.cpu.model": "To be filled by O.E.M." })),
+    ).toMatchObject([{ severity: "fail", evidence: { fields: "host.cpu.model" } }]);
+    const stated = {
+      ...healthy,
+      experiment: { ...experiment, stated: { node: "TBD", other: { note: "<填写>" } } },
+    };
+    expect(findingsOf("E20", stated)).toMatchObject([
+      { evidence: { fields: "stated.node stated.note" } },
+    ]);
+  });
+
+  it("leaves alone what an engine says of its settings", () => {
+    expect(passes("E20", onMachine({ "engine.fp32.config.mode": "default" }))).toBe(true);
+  });
+
+  it("fails a time without an offset and a clock that drifted", () => {
+    expect(
+      findingsOf("E20", { ...healthy, before: snapshot("2026-03-01 10:00:00 CST") }),
+    ).toMatchObject([{ severity: "fail", evidence: { times: 1 } }]);
+    const plain = attempt(1);
+    if (plain.summary === undefined) throw new Error("a plain attempt has a summary");
+    const drifted = {
+      ...healthy,
+      attempts: [{ ...plain, summary: { ...plain.summary, clockDriftMs: -80 } }],
+    };
+    expect(findingsOf("E20", drifted)).toMatchObject([
+      { where: pointName, evidence: { driftMs: -80 } },
+    ]);
+  });
+
+  it("passes a healthy run, and is not checked without snapshots and clocks", () => {
+    expect(passes("E20", healthy)).toBe(true);
+    expect(
+      whyNot("E20", { ...healthy, before: undefined, after: undefined, attempts: [] }),
+    ).toHaveLength(2);
+  });
+});
+
+describe("E21, queueing", () => {
+  const gauges = (change: (atMs: number) => Partial<TrialSamples["engine"][number]>): AuditInput =>
+    trialsWith((samples) => ({
+      ...samples,
+      engine: samples.engine.map((one) => ({ ...one, ...change(one.atMs) })),
+    }));
+
+  it("warns of waiting requests, preemptions and a full KV cache", () => {
+    expect(
+      findingsOf(
+        "E21",
+        gauges(() => ({ waiting: 3 })),
+      ),
+    ).toMatchObject([{ severity: "warn", evidence: { meanWaiting: 3 } }]);
+    expect(
+      findingsOf(
+        "E21",
+        gauges((atMs) => ({ preemptionsTotal: atMs > 40_000 ? 2 : 0 })),
+      ),
+    ).toMatchObject([{ evidence: { preemptions: 6 } }]);
+    expect(
+      findingsOf(
+        "E21",
+        gauges(() => ({ kvUsage: 0.97 })),
+      )[0]?.seen.en,
+    ).toContain("97 %");
+  });
+
+  it("passes an engine without a queue, and is not checked without readings", () => {
+    expect(passes("E21", healthy)).toBe(true);
+    expect(
+      whyNot(
+        "E21",
+        trialsWith((samples) => ({ ...samples, engine: [reading(0)] })),
+      ),
+    ).toHaveLength(1);
+  });
+});
+
+describe("E23, sample size", () => {
+  it("warns of too few rounds and requests, with the numbers", () => {
+    const [finding] = findingsOf("E23", withSamples([samplesOf(1)]));
+    expect(finding).toMatchObject({ severity: "warn", where: pointName, evidence: { rounds: 1 } });
+    expect(finding?.seen.en).toContain("too few requests (have/need): ttft.p99 140/368");
+    expect(finding?.seen.en).toContain("1 round");
+    expect(finding?.seen.en).not.toContain("client_delay");
+  });
+
+  it("warns of a short window", () => {
+    const squeeze = (request: RequestSample): RequestSample => ({
+      ...request,
+      dueAtMs: request.dueAtMs / 2,
+      sentAtMs: (request.sentAtMs ?? 0) / 2,
+      endedAtMs: request.endedAtMs / 2,
+    });
+    expect(findingsOf("E23", spoiled(squeeze))[0]?.seen.en).toMatch(/^shortest window 3\d\.\d s$/);
+  });
+
+  it("warns of lockstep waves and not of requests that are spread out", () => {
+    // All ten streams of a wave are sent together, one wave every mean E2E.
+    const inStep = spoiled((request) => {
+      const sentAtMs = Math.floor(request.index / 10) * 5000;
+      return {
+        ...request,
+        sentAtMs,
+        dueAtMs: sentAtMs,
+        firstAtMs: sentAtMs + 200,
+        lastAtMs: sentAtMs + 5000,
+        endedAtMs: sentAtMs + 5000,
+      };
+    });
+    expect(findingsOf("E23", inStep)[0]?.seen.en).toContain(
+      "lockstep waves: dispatch phases agree to 1.00",
+    );
+    expect(passes("E23", healthy)).toBe(true);
+  });
+
+  it("is not checked where nothing was measured", () => {
+    expect(whyNot("E23", withSamples([]))).toEqual(["no point was measured"]);
+  });
+});
+
+describe("E24, E25, E26, E28", () => {
+  const local = (changes: Parameters<typeof onMachine>[0] = {}): AuditInput =>
+    onMachine({ "client.engine_relation": "same host", ...changes });
+
+  it("E24 warns of another governor than performance", () => {
+    expect(findingsOf("E24", local({ "host.cpu.governor": "powersave" }))).toMatchObject([
+      { severity: "warn", evidence: { governor: "powersave" } },
+    ]);
+    expect(passes("E24", local())).toBe(true);
+    expect(passes("E24", local({ "host.cpu.governor": { state: "not_applicable" } }))).toBe(true);
+    expect(whyNot("E24", local({ "host.cpu.governor": notCollected }))).toHaveLength(1);
+    expect(whyNot("E24", healthy)).toHaveLength(1);
+  });
+
+  it("E25 warns of a shared host and passes another one", () => {
+    expect(findingsOf("E25", local())).toMatchObject([
+      { severity: "warn", evidence: { logicalCpus: 8 } },
+    ]);
+    expect(passes("E25", healthy)).toBe(true);
+    expect(whyNot("E25", onMachine({ "client.engine_relation": undefined }))).toHaveLength(1);
+  });
+
+  it("E26 warns of a dirty tree and of an image without a digest", () => {
+    expect(findingsOf("E26", onMachine({ "client.benchbook.dirty": true }))).toMatchObject([
+      { severity: "warn" },
+    ]);
+    expect(whyNot("E26", onMachine({ "client.benchbook.dirty": notCollected }))).toHaveLength(1);
+    expect(passes("E26", healthy)).toBe(true);
+    const image = (digest?: string): AuditInput =>
+      withVariant({
+        engine: {
+          kind: "vllm",
+          name: "vllm",
+          port: "auto",
+          args: {},
+          env: {},
+          readyMs: 1,
+          prefix: [],
+          container: { image: "vllm:latest", ...(digest === undefined ? {} : { digest }) },
+        },
+      });
+    expect(findingsOf("E26", image())).toMatchObject([
+      { where: "fp32", evidence: { image: "vllm:latest" } },
+    ]);
+    expect(passes("E26", image("sha256:aa"))).toBe(true);
+  });
+
+  it("E28 tells of a busy or fresh host, swap and forced huge pages", () => {
+    const restless = onMachine({
+      "host.load_1m": 4,
+      "host.uptime_s": 120,
+      "host.swap_bytes": 2 ** 30,
+      "host.thp": "always",
+    });
+    expect(findingsOf("E28", restless)).toMatchObject([
+      {
+        severity: "info",
+        seen: {
+          en: "load of 4.00 over the minute before the run (8 logical CPUs); up for 2 min only; swap of 1.0 GiB; THP is always",
+        },
+      },
+    ]);
+    expect(passes("E28", healthy)).toBe(true);
+    expect(whyNot("E28", { ...healthy, before: undefined, after: undefined })).toHaveLength(1);
+  });
+});
+
+describe("the run's story", () => {
+  const first = { leg: 1, startedAt: beforeAt, end: undefined };
+
+  it("S1 warns of a seam and tells a kill from a stop", () => {
+    const resumed = { ...healthy, legs: [first, { leg: 2, startedAt: afterAt, end: undefined }] };
+    expect(findingsOf("S1", resumed)).toMatchObject([
+      { severity: "warn", where: "run", evidence: { leg: 2, killed: true } },
+    ]);
+    const stopped = {
+      ...resumed,
+      legs: [
+        { ...first, end: { endedAt: afterAt, reason: "interrupted" as const } },
+        { leg: 2, startedAt: afterAt, end: undefined },
+      ],
+    };
+    expect(findingsOf("S1", stopped)).toMatchObject([{ evidence: { killed: false } }]);
+    expect(passes("S1", healthy)).toBe(true);
+    expect(whyNot("S1", { ...healthy, legs: [] })).toHaveLength(1);
+  });
+
+  it("S2 fails the point in whose trial the engine died, once", () => {
+    const died: AuditInput = {
+      ...healthy,
+      starts: [
+        start(1),
+        start(2, { end: { at: afterAt, reason: "died", detail: "killed by SIGKILL\nmore" } }),
+      ],
+      attempts: [attempt(1), attempt(2, { status: "failed", reason: "the engine died" })],
+    };
+    expect(findingsOf("S2", died)).toMatchObject([
+      {
+        severity: "fail",
+        where: pointName,
+        seen: { en: "the engine of fp32 in round 2 ended by itself: killed by SIGKILL" },
+      },
+    ]);
+    expect(findingsOf("E15", died)).toEqual([]);
+  });
+
+  it("S2 fails the variant whose engine never became ready", () => {
+    const never = {
+      ...healthy,
+      starts: [start(1, { ready: undefined, end: { at: afterAt, reason: "never_ready" } })],
+    };
+    expect(findingsOf("S2", never)).toMatchObject([
+      { where: "fp32", evidence: { reason: "never_ready" } },
+    ]);
+    expect(passes("S2", healthy)).toBe(true);
+    expect(whyNot("S2", { ...healthy, starts: [] })).toHaveLength(1);
+  });
+
+  it("S3 fails missing trials and blocks a point without any completed request", () => {
+    const two = {
+      ...withSamples([samplesOf(1), samplesOf(2)]),
+      attempts: [attempt(1), attempt(2), attempt(3, { status: "unfinished" })],
+    };
+    expect(findingsOf("S3", two)).toMatchObject([
+      { severity: "fail", where: pointName, evidence: { planned: 3, missing: 1 } },
+    ]);
+    const nothing = spoiled((request) => ({ ...request, status: "failed" }));
+    expect(findingsOf("S3", nothing)).toMatchObject([
+      { severity: "block", evidence: { completedRequests: 0, missing: 0 } },
+    ]);
+    expect(findingsOf("S3", { ...withSamples([]), attempts: [] })).toMatchObject([
+      { severity: "block" },
+    ]);
+    expect(passes("S3", healthy)).toBe(true);
+    expect(whyNot("S3", { ...healthy, plan: { points: [], rounds: [] } })).toHaveLength(1);
+  });
+});

@@ -1,0 +1,119 @@
+// Every number at which a rule changes its mind, with the reason for it, in one place.
+
+interface Threshold {
+  readonly value: number;
+  readonly unit: string;
+  readonly reason: string;
+}
+
+export const thresholds = {
+  achievedShare: {
+    value: 0.95,
+    unit: "of the planned concurrency",
+    reason: "a client that idles more than 5 % of its slots measures a smaller load than it names",
+  },
+  achievedBlocksFrom: {
+    value: 10,
+    unit: "concurrent requests",
+    reason: "below it one slow turn-around of the client weighs more than 5 %",
+  },
+  engineSeesShare: {
+    value: 0.9,
+    unit: "of the achieved concurrency",
+    reason:
+      "running + waiting is sampled, so only a gap of more than 10 % tells of a cap before the engine",
+  },
+  engineReadings: {
+    value: 10,
+    unit: "readings in the window",
+    reason: "fewer samples of a gauge do not make a mean",
+  },
+  hitRateOff: {
+    value: 0.01,
+    unit: "of prompt tokens",
+    reason: "one point of hit rate moves prefill work by one percent",
+  },
+  clientDelayShare: {
+    value: 0.05,
+    unit: "of the mean TTFT",
+    reason: "a client that sends this late adds its own queue to what the user would see",
+  },
+  failureShareWarn: { value: 0, unit: "of requests", reason: "no failure is expected" },
+  failureShareFail: {
+    value: 0.01,
+    unit: "of requests",
+    reason: "requests that fail free the engine for those that are measured",
+  },
+  outputLengthOff: {
+    value: 0.01,
+    unit: "of the planned output",
+    reason: "throughput and E2E move with the output length one to one",
+  },
+  throttledShare: {
+    value: 0.01,
+    unit: "of the time of the run",
+    reason: "as for steal: one percent is the smallest change this record claims to see",
+  },
+  stealShare: {
+    value: 0.01,
+    unit: "of CPU time",
+    reason: "a neighbour that takes more than one percent is part of the measurement",
+  },
+  shmBytes: {
+    value: 2 ** 30,
+    unit: "bytes",
+    reason: "collectives between GPUs of one host exchange buffers through /dev/shm",
+  },
+  eventLoopDelayP99Ms: {
+    value: 5,
+    unit: "ms",
+    reason: "time stamps are late by as much as the event loop is",
+  },
+  clientCpuShare: {
+    value: 0.8,
+    unit: "of one core",
+    reason: "above it bursts of chunks wait for the client",
+  },
+  clockDriftMs: {
+    value: 50,
+    unit: "ms",
+    reason: "a wall clock that was set during a trial misdates what it is compared with",
+  },
+  kvUsage: {
+    value: 0.95,
+    unit: "of the KV cache",
+    reason: "beyond it requests are held back or preempted",
+  },
+  rounds: {
+    value: 3,
+    unit: "rounds",
+    reason: "with two, the interval is 12.7 standard errors wide on either side",
+  },
+  windowS: {
+    value: 60,
+    unit: "s",
+    reason:
+      "shorter windows miss what happens once a minute: garbage collection, clocks, neighbours",
+  },
+  lockstepOrder: {
+    value: 0.8,
+    unit: "0 (spread) to 1 (in step)",
+    reason:
+      "dispatch phases spread at random over twelve requests reach 0.8 once in two thousand times",
+  },
+  lockstepFrom: {
+    value: 4,
+    unit: "concurrent requests",
+    reason: "two or three streams fall into step by chance",
+  },
+  loadPerCpu: {
+    value: 0.25,
+    unit: "of the logical CPUs",
+    reason: "a machine that is busy before the run is shared with somebody",
+  },
+  uptimeS: {
+    value: 600,
+    unit: "s",
+    reason: "a machine that has just started still settles: caches, clocks, background jobs",
+  },
+} as const satisfies Readonly<Record<string, Threshold>>;
