@@ -11,7 +11,19 @@ export interface LocalText {
 
 /** What the user claims the weights are; what the checkpoint and the engine say is recorded beside it. */
 export const precisions = [
-  "fp32", "fp16", "bf16", "fp8", "int8", "q8", "int4", "q4", "nvfp4", "mxfp4", "awq", "gptq", "auto",
+  "fp32",
+  "fp16",
+  "bf16",
+  "fp8",
+  "int8",
+  "q8",
+  "int4",
+  "q4",
+  "nvfp4",
+  "mxfp4",
+  "awq",
+  "gptq",
+  "auto",
 ] as const;
 export type Precision = (typeof precisions)[number];
 
@@ -189,6 +201,15 @@ export interface ReadExperiment {
   readonly source: string;
   /** Absolute path. */
   readonly path: string;
-  /** Every default that was filled in: dotted path, value, and the reason where it was derived. */
-  readonly defaults: readonly { readonly path: string; readonly value: string; readonly reason?: string }[];
+  /** The files it extends, lowest first: absolute path, bytes as text. */
+  readonly extended: readonly { readonly path: string; readonly source: string }[];
+  /**
+   * Every default that was filled in: dotted path, value, and the reason where it was derived. An
+   * empty list or map that stands for one that is not written is no default.
+   */
+  readonly defaults: readonly {
+    readonly path: string;
+    readonly value: string;
+    readonly reason?: string;
+  }[];
 }

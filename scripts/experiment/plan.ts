@@ -1,5 +1,17 @@
 // From an experiment to everything that will be measured, in order: rounds, starts, trials.
-import type { Experiment, Load } from "./experiment.ts";
+import { UserError } from "../errors.ts";
+import { formatDuration, formatNumber } from "../units.ts";
+import {
+  contentId,
+  loadContent,
+  protocolContent,
+  variantContent,
+  workloadContent,
+} from "./content-id.ts";
+import type { Experiment, Load, Measure, Variant, Workload } from "./experiment.ts";
+import { explainPattern, matchesPattern } from "./patterns.ts";
+import { percentileFloor } from "./percentile-floor.ts";
+import { seededRandom, shuffled } from "./random.ts";
 
 /** One variant under one workload at one load: a row of the results table. */
 export interface Point {
@@ -45,7 +57,375 @@ export interface Round {
 }
 
 export interface Plan {
+  /** As read, with the rounds that the plan was asked for. */
   readonly experiment: Experiment;
+  /** In the order of the experiment. */
   readonly points: readonly Point[];
+  /**
+   * In the order of execution. `order: grouped` does all rounds of a variant first, so a round then
+   * stands here once for each variant; `roundCount` says how many there are.
+   */
   readonly rounds: readonly Round[];
+  /** Rounds of each point; at most so many where rounds go on until a target is reached. */
+  readonly roundCount: number;
+}
+
+export interface PlanOptions {
+  /** Patterns over point names, beside those of the experiment; none: all its points. */
+  readonly only?: readonly string[] | undefined;
+  /** Instead of the experiment's rounds. */
+  readonly rounds?: number | undefined;
+}
+
+/**
+ * Plans an experiment: the same experiment gives the same plan.
+ *
+ * `keep: true` and external engines have their starts planned too; who executes the plan decides
+ * that they are one life.
+ *
+ * @throws UserError when a pattern matches no point, or none is left
+ */
+export function makePlan(asRead: Experiment, { only = [], rounds }: PlanOptions = {}): Plan {
+  const experiment = rounds === undefined ? asRead : withRounds(asRead, rounds);
+  const { measure, variants } = experiment;
+  const points = selectPoints(experiment, only);
+  const roundCount = measure.rounds.kind === "fixed" ? measure.rounds.count : measure.rounds.max;
+  const idOf = trialIds(experiment);
+
+  const startOf = (variant: Variant, round: number): PlannedStart[] => {
+    const own = points.filter((point) => point.variant === variant.name);
+    if (own.length === 0) return [];
+    const trials = orderOfTrials(own, measure, round).map(({ point, repeat }): Trial => {
+      const { name, workload, load } = point;
+      return {
+        point: name,
+        variant: variant.name,
+        workload,
+        load,
+        round,
+        repeat,
+        ...idOf(point, round, repeat),
+      };
+    });
+    return [{ variant: variant.name, trials }];
+  };
+
+  const numbers = Array.from({ length: roundCount }, (_, index) => index + 1);
+  if (measure.order === "grouped") {
+    const order = shuffled(variants, seededRandom(`${measure.seed}/variants`));
+    const planned = order.flatMap((variant) =>
+      numbers.flatMap((round) =>
+        startOf(variant, round).map((start) => ({ round, starts: [start] })),
+      ),
+    );
+    return { experiment, points, rounds: planned, roundCount };
+  }
+  const planned = numbers.map((round) => {
+    const order = shuffled(variants, seededRandom(`${measure.seed}/variants/${round}`));
+    return { round, starts: order.flatMap((variant) => startOf(variant, round)) };
+  });
+  return { experiment, points, rounds: planned, roundCount };
+}
+
+/** What a plan still lacks, in its order: its rounds with the given trials alone. */
+export function missingRounds(
+  plan: Pick<Plan, "rounds">,
+  missing: readonly Pick<Trial, "id">[],
+): readonly Round[] {
+  const ids = new Set(missing.map(({ id }) => id));
+  return plan.rounds.flatMap(({ round, starts }) => {
+    const lacking = starts.flatMap(({ variant, trials }) => {
+      const rest = trials.filter(({ id }) => ids.has(id));
+      return rest.length === 0 ? [] : [{ variant, trials: rest }];
+    });
+    return lacking.length === 0 ? [] : [{ round, starts: lacking }];
+  });
+}
+
+function withRounds(experiment: Experiment, rounds: number): Experiment {
+  if (!Number.isInteger(rounds) || rounds < 1) {
+    throw new UserError({
+      what: `rounds must be a whole number from 1 on, got ${rounds}`,
+      mend: "say --rounds 3",
+    });
+  }
+  return {
+    ...experiment,
+    measure: { ...experiment.measure, rounds: { kind: "fixed", count: rounds } },
+  };
+}
+
+// Points
+
+/** All points of an experiment, whatever `only` and `exclude` say. */
+export function allPoints({ variants, workloads, loads, measure }: Experiment): readonly Point[] {
+  return variants.flatMap((variant) =>
+    workloads.flatMap((workload) =>
+      loads.map((load): Point => {
+        const name = [
+          variant.name,
+          ...(workloads.length > 1 ? [workload.name] : []),
+          loadName(load),
+        ].join("/");
+        const amount = {
+          warmupRequests: warmupOf(load, measure),
+          measured: measuredOf(load, workload, measure),
+        };
+        return { name, variant: variant.name, workload: workload.name, load, ...amount };
+      }),
+    ),
+  );
+}
+
+/** The last part of a point's name: c40, r2.5, or the trace's name. */
+export function loadName(load: Load): string {
+  switch (load.kind) {
+    case "concurrency":
+      return `c${load.concurrency}`;
+    case "rate":
+      return `r${load.requestRatePerS}`;
+    case "trace":
+      return load.name;
+  }
+}
+
+function selectPoints(experiment: Experiment, only: readonly string[]): readonly Point[] {
+  const all = allPoints(experiment);
+  const matched = (patterns: readonly string[], { name }: Point): boolean =>
+    patterns.some((pattern) => matchesPattern(pattern, name));
+  const kept = all.filter(
+    (point) =>
+      (experiment.only.length === 0 || matched(experiment.only, point)) &&
+      !matched(experiment.exclude, point),
+  );
+  const nameOf = ({ name }: Point): string => name;
+  const useless = (patterns: readonly string[], points: readonly Point[], where: string) =>
+    patterns.flatMap((pattern) => {
+      const told = explainPattern(pattern, points.map(nameOf));
+      return told === undefined ? [] : [{ ...told, where }];
+    });
+  const mistakes = [
+    ...useless(experiment.only, all, "only"),
+    ...useless(experiment.exclude, all, "exclude"),
+  ];
+  if (mistakes.length > 0) throw new UserError(mistakes);
+  if (kept.length === 0) {
+    throw new UserError({
+      what: `only and exclude leave none of the ${all.length} points`,
+      mend: `take a pattern out; the points are ${all.slice(0, 6).map(nameOf).join(", ")}`,
+    });
+  }
+  const notAsked = useless(only, kept, "--only");
+  if (notAsked.length > 0) throw new UserError(notAsked);
+  return only.length === 0 ? kept : kept.filter((point) => matched(only, point));
+}
+
+// How much of each point is measured
+
+/** Open loop: arrivals before and within the window, unless told. */
+const openLoop = { warmupS: 10, windowS: 60 } as const;
+
+function warmupOf(load: Load, { warmup, window }: Measure): number {
+  if (warmup !== "auto") return warmup;
+  if (window === "fixed" || load.kind === "trace") return 0;
+  return load.kind === "concurrency"
+    ? 2 * load.concurrency
+    : Math.ceil(openLoop.warmupS * load.requestRatePerS);
+}
+
+function measuredOf(load: Load, workload: Workload, measure: Measure): Point["measured"] {
+  const { requests } = measure;
+  if (requests.kind === "duration") return { kind: "duration", durationMs: requests.durationMs };
+  if (requests.kind === "count") return { kind: "count", requests: requests.count };
+  const needed = Math.ceil(requestsNeeded(measure) / (roundsForSure(measure) * measure.repeats));
+  switch (load.kind) {
+    case "concurrency": {
+      // Lengths that vary bias a short cohort: long answers are over-represented at its end.
+      const fixedLengths = workload.input.kind === "exact" && workload.output.kind === "exact";
+      return {
+        kind: "count",
+        requests: Math.max((fixedLengths ? 3 : 10) * load.concurrency, needed),
+      };
+    }
+    case "rate":
+      return {
+        kind: "count",
+        requests: Math.max(Math.ceil(openLoop.windowS * load.requestRatePerS), needed),
+      };
+    case "trace":
+      return { kind: "count", requests: needed };
+  }
+}
+
+/** Requests over all rounds with which every percentile asked for has an interval. */
+function requestsNeeded({ percentiles }: Measure): number {
+  return Math.max(...percentiles.map(percentileFloor));
+}
+
+/** Rounds that are measured even when the target is reached early. */
+function roundsForSure({ rounds }: Measure): number {
+  return rounds.kind === "fixed" ? rounds.count : rounds.min;
+}
+
+// Order and identity of trials
+
+/**
+ * The trials of one start. Interleaved: each repeat visits all points, in an order that the seed
+ * decides and that is the same for all variants of a round; grouped: as written.
+ */
+function orderOfTrials(
+  points: readonly Point[],
+  { order, repeats, seed }: Measure,
+  round: number,
+): readonly { readonly point: Point; readonly repeat: number }[] {
+  const passes = Array.from({ length: repeats }, (_, index) => index + 1);
+  if (order === "grouped")
+    return points.flatMap((point) => passes.map((repeat) => ({ point, repeat })));
+  return passes.flatMap((repeat) =>
+    shuffled(points, seededRandom(`${seed}/loads/${round}/${repeat}`)).map((point) => ({
+      point,
+      repeat,
+    })),
+  );
+}
+
+/** Gives a trial its id and its seed. */
+function trialIds(
+  experiment: Experiment,
+): (point: Point, round: number, repeat: number) => Pick<Trial, "id" | "seed"> {
+  const variants = withTwins(experiment.variants, variantContent);
+  const workloads = withTwins(experiment.workloads, workloadContent);
+  const protocol = protocolContent(experiment);
+  return (point, round, repeat) => {
+    const { warmupRequests, measured } = point;
+    const asked = {
+      workload: workloads.get(point.workload),
+      load: loadContent(point.load),
+      round,
+      repeat,
+    };
+    const seed = contentId({ seed: experiment.measure.seed, ...asked });
+    const variant = variants.get(point.variant);
+    return { seed, id: contentId({ variant, ...asked, protocol, warmupRequests, measured, seed }) };
+  };
+}
+
+/**
+ * Contents by name. Of several with the same content (an A/A test) all but the first are numbered,
+ * so that their trials keep apart.
+ */
+function withTwins<Item extends { readonly name: string }>(
+  items: readonly Item[],
+  contentOf: (item: Item) => object,
+): ReadonlyMap<string, object> {
+  const counts = new Map<string, number>();
+  return new Map(
+    items.map((item) => {
+      const content = contentOf(item);
+      const id = contentId(content);
+      const twin = counts.get(id) ?? 0;
+      counts.set(id, twin + 1);
+      return [item.name, twin === 0 ? content : { content, twin }];
+    }),
+  );
+}
+
+// What people are told of a plan
+
+export interface PlanSummary {
+  readonly title: string;
+  readonly rows: readonly {
+    readonly point: string;
+    /** "24 (8 before)": measured, and warm-up before them. */
+    readonly requestsPerTrial: string;
+    readonly trials: number;
+    /** Warm-up and measured, over all trials. */
+    readonly requests: string;
+  }[];
+  /** One line a round: its starts in order, each with its loads. */
+  readonly order: readonly string[];
+  readonly starts: number;
+  /** Every trial, in order. */
+  readonly trials: readonly Trial[];
+  /** Warm-up and measured, over all trials; without what a trial of a fixed duration sends. */
+  readonly requests: number;
+  readonly notes: readonly string[];
+}
+
+/** What `benchbook plan` shows of a plan. */
+export function planSummary(plan: Plan): PlanSummary {
+  const { experiment, points, rounds, roundCount } = plan;
+  const trialsPerPoint = roundCount * experiment.measure.repeats;
+  const rows = points.map(({ name, warmupRequests, measured }) => {
+    const before = warmupRequests === 0 ? "" : ` (${warmupRequests} before)`;
+    const all = requestsOf(warmupRequests, measured) * trialsPerPoint;
+    const ofDuration = measured.kind === "duration";
+    return {
+      point: name,
+      requestsPerTrial: `${ofDuration ? formatDuration(measured.durationMs) : measured.requests}${before}`,
+      trials: trialsPerPoint,
+      requests: ofDuration ? "as many as fit" : formatNumber(all, 0),
+    };
+  });
+  const requests = points.reduce((sum, { warmupRequests, measured }) => {
+    return sum + requestsOf(warmupRequests, measured) * trialsPerPoint;
+  }, 0);
+  const starts = rounds.flatMap((round) => round.starts);
+  return {
+    title: experiment.title.en,
+    rows,
+    order: rounds.map(describeRound),
+    starts: starts.length,
+    trials: starts.flatMap(({ trials }) => trials),
+    requests,
+    notes: planNotes(plan),
+  };
+}
+
+function requestsOf(warmupRequests: number, measured: Point["measured"]): number {
+  return warmupRequests + (measured.kind === "count" ? measured.requests : 0);
+}
+
+function describeRound({ round, starts }: Round): string {
+  const described = starts.map(({ variant, trials }) => {
+    const loads = trials.map(({ point }) => point.slice(variant.length + 1));
+    return `${variant}: ${loads.join(" ")}`;
+  });
+  return `round ${round}  ${described.join(" | ")}`;
+}
+
+function planNotes({ experiment, points, roundCount }: Plan): readonly string[] {
+  const { measure, workloads } = experiment;
+  const notes: string[] = [];
+  if (measure.rounds.kind === "until") {
+    const { target, min } = measure.rounds;
+    notes.push(
+      `rounds end after ${min} or more, once every interval is within ${Number((target * 100).toPrecision(6))} % of its mean`,
+    );
+  }
+  if (roundCount === 1)
+    notes.push("one round measures no spread between rounds: no confidence intervals");
+  if (measure.keep)
+    notes.push("one engine life for all rounds: the spread between restarts is not measured");
+  if (measure.window === "handover") {
+    notes.push(
+      "filler requests hold the load while the last measured ones end: about one more a stream",
+    );
+  }
+  const trials = roundsForSure(measure) * measure.repeats;
+  for (const percentile of measure.percentiles) {
+    const needed = percentileFloor(percentile);
+    const short = points.filter(
+      ({ measured }) => measured.kind === "count" && measured.requests * trials < needed,
+    );
+    if (short.length === 0) continue;
+    notes.push(
+      `p${percentile} needs ${needed} requests over all rounds; too few at ${short.map(({ name }) => name).join(", ")}`,
+    );
+  }
+  for (const { name, cache } of workloads) {
+    if (cache.kind === "warm")
+      notes.push(`workload ${name} sends identical prompts: no point of it can be called valid`);
+  }
+  return notes;
 }

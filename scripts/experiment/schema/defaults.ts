@@ -1,0 +1,28 @@
+// What stands for a key that is not written, in the form a person would write.
+
+export const writtenDefaults = {
+  version: 1,
+  port: "auto",
+  ready: { embedded: "2 min", vllm: "15 min" },
+  precision: { embedded: "fp32", vllm: "auto", external: "auto" },
+  input: 512,
+  output: 128,
+  cache: "cold",
+  endpoint: "completions",
+  concurrency: [1, 4, 16],
+  arrivals: "poisson",
+  rounds: 3,
+  until: { min: 4, max: 12 },
+  repeats: 1,
+  requests: "auto",
+  warmup: "auto",
+  percentiles: [50, 90],
+  window: "handover",
+  order: "interleaved",
+  keep: false,
+  seed: 1,
+  sloPercentile: 90,
+  limits: { request: "10 min", stall: "60 s", failures: "1%" },
+  telemetry: { gpu: "1 s", engine: "1 s" },
+  report: { languages: ["zh", "en"], formats: ["html", "md"], notebook: "test-record" },
+} as const;
