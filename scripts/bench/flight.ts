@@ -81,6 +81,7 @@ export class Flight implements Dispatcher.DispatchHandler {
   #outputReadNumber = -1;
 
   #rejection: { readonly httpStatus: number; readonly headers: string; bytes: Buffer } | undefined;
+  readonly #output: string[] = [];
   #usage = noUsage;
   #finishReason: string | undefined;
   #done = false;
@@ -173,13 +174,14 @@ export class Flight implements Dispatcher.DispatchHandler {
         else this.#cutInEvent = true;
         return;
       case "chunk":
-        if (meaning.hasOutput) this.#stampOutput();
+        if (meaning.output !== "") this.#stampOutput(meaning.output);
         this.#finishReason = meaning.finishReason ?? this.#finishReason;
         this.#usage = meaning.usage ?? this.#usage;
     }
   }
 
-  #stampOutput(): void {
+  #stampOutput(text: string): void {
+    this.#output.push(text);
     if (this.#chunkCount === this.#chunksAtMs.length) {
       const wider = new Float64Array(this.#chunksAtMs.length * 2);
       wider.set(this.#chunksAtMs);
@@ -208,6 +210,8 @@ export class Flight implements Dispatcher.DispatchHandler {
     if (this.#ended) return;
     this.#ended = true;
     const { index, phase, dueAtMs, prepared } = this.request;
+    const outcome = this.#outcomeOf(ending);
+    const uncounted = outcome.status === "completed" && this.#usage.completionTokens === undefined;
     this.#context.onEnd({
       index,
       phase,
@@ -222,7 +226,8 @@ export class Flight implements Dispatcher.DispatchHandler {
       plannedInputTokens: prepared.inputTokens,
       plannedOutputTokens: prepared.outputTokens,
       promptDigest: prepared.promptDigest,
-      ...this.#outcomeOf(ending),
+      ...(uncounted ? { uncountedOutput: this.#output.join("") } : {}),
+      ...outcome,
     });
   }
 

@@ -28,6 +28,8 @@ interface RequestBase {
   readonly endedAtMs: number;
   readonly usage: Usage;
   readonly finishReason: string | undefined;
+  /** What a completed request answered, where the server did not say how many tokens it was. */
+  readonly uncountedOutput?: string;
   /** Planned tokens of the prompt, by the local tokenizer; and of the answer. */
   readonly plannedInputTokens: number;
   readonly plannedOutputTokens: number;

@@ -18,7 +18,7 @@ const deltaHasOutput = (delta: unknown): boolean => {
     JSON.stringify({ choices: [{ index: 0, delta, finish_reason: null }] }),
   );
   expect(meaning?.kind).toBe("chunk");
-  return meaning?.kind === "chunk" && meaning.hasOutput;
+  return meaning?.kind === "chunk" && meaning.output !== "";
 };
 
 /** What a whole stream says. */
@@ -26,7 +26,7 @@ function summaryOf(bytes: Uint8Array) {
   const events = eventsOf(bytes);
   const chunks = events.filter((event) => event.kind === "chunk");
   return {
-    output: chunks.filter(({ hasOutput }) => hasOutput).length,
+    output: chunks.filter(({ output }) => output !== "").length,
     finish: chunks.findLast(({ finishReason }) => finishReason !== undefined)?.finishReason,
     usage: chunks.findLast(({ usage }) => usage !== undefined)?.usage,
     done: events.some(({ kind }) => kind === "done"),
@@ -37,7 +37,7 @@ function summaryOf(bytes: Uint8Array) {
 
 describe("readStreamEvent", () => {
   it("counts text, reasoning and tool-call arguments as output", () => {
-    expect(meaningOf('{"choices":[{"index":0,"text":"a"}]}')).toMatchObject({ hasOutput: true });
+    expect(meaningOf('{"choices":[{"index":0,"text":"a"}]}')).toMatchObject({ output: "a" });
     expect(deltaHasOutput({ content: "a" })).toBe(true);
     expect(deltaHasOutput({ reasoning: "a" })).toBe(true);
     expect(deltaHasOutput({ reasoning_content: "a", content: null })).toBe(true);
@@ -45,7 +45,7 @@ describe("readStreamEvent", () => {
   });
 
   it("does not count a role, empty text or a tool's bare name", () => {
-    expect(meaningOf('{"choices":[{"index":0,"text":""}]}')).toMatchObject({ hasOutput: false });
+    expect(meaningOf('{"choices":[{"index":0,"text":""}]}')).toMatchObject({ output: "" });
     expect(deltaHasOutput({ role: "assistant", content: "" })).toBe(false);
     expect(deltaHasOutput({ role: "assistant", content: null })).toBe(false);
     expect(deltaHasOutput({})).toBe(false);
@@ -97,7 +97,7 @@ describe("readStreamEvent", () => {
     expect(meaningOf("")).toEqual({ kind: "nothing" });
     expect(meaningOf('{"choices":[')).toMatchObject({ kind: "malformed" });
     expect(meaningOf("[1,2]")).toMatchObject({ kind: "malformed" });
-    expect(meaningOf('{"foo":1}')).toMatchObject({ kind: "chunk", hasOutput: false });
+    expect(meaningOf('{"foo":1}')).toMatchObject({ kind: "chunk", output: "" });
   });
 });
 

@@ -9,8 +9,8 @@ export type StreamEvent =
   | { readonly kind: "nothing" }
   | {
       readonly kind: "chunk";
-      /** It carries text, reasoning or tool-call arguments; a role alone or empty text is not output. */
-      readonly hasOutput: boolean;
+      /** Text, reasoning and tool-call arguments; empty where there is none: a role alone is not output. */
+      readonly output: string;
       readonly finishReason: string | undefined;
       /** The sum so far, not an increment: the last one of a stream counts. */
       readonly usage: Usage | undefined;
@@ -48,11 +48,11 @@ export function readStreamEvent(event: SseEvent): StreamEvent {
 }
 
 function readChunk(value: JsonObject): StreamEvent {
-  let hasOutput = false;
+  let output = "";
   let finishReason: string | undefined;
   let usage = readUsage(value["usage"]);
   for (const choice of objectsIn(value["choices"])) {
-    hasOutput ||= choiceHasOutput(choice);
+    output += outputOf(choice);
     const reason = choice["finish_reason"];
     if (typeof reason === "string" && reason !== "") finishReason = reason;
     usage ??= readUsage(choice["usage"]);
@@ -60,23 +60,21 @@ function readChunk(value: JsonObject): StreamEvent {
   if (finishReason === "error" || finishReason === "abort") {
     return { kind: "error", message: `the server gave the finish reason "${finishReason}"` };
   }
-  return { kind: "chunk", hasOutput, finishReason, usage };
+  return { kind: "chunk", output, finishReason, usage };
 }
 
-function choiceHasOutput(choice: JsonObject): boolean {
-  if (isText(choice["text"])) return true;
+function outputOf(choice: JsonObject): string {
   const delta = choice["delta"];
-  if (!isObject(delta)) return false;
+  if (!isObject(delta)) return textOf(choice["text"]);
   return (
-    isText(delta["content"]) ||
-    isText(delta["reasoning"]) ||
-    isText(delta["reasoning_content"]) ||
-    objectsIn(delta["tool_calls"]).some((call) => hasArguments(call["function"]))
+    textOf(choice["text"]) +
+    textOf(delta["content"]) +
+    // One of the two names; a server that sends both sends the same under each.
+    (textOf(delta["reasoning"]) || textOf(delta["reasoning_content"])) +
+    objectsIn(delta["tool_calls"])
+      .map(({ function: call }) => (isObject(call) ? textOf(call["arguments"]) : ""))
+      .join("")
   );
-}
-
-function hasArguments(call: unknown): boolean {
-  return isObject(call) && isText(call["arguments"]);
 }
 
 /** Cached tokens stand in three places: OpenAI and vLLM, Moonshot, DeepSeek. */
@@ -120,8 +118,8 @@ function objectsIn(value: unknown): readonly JsonObject[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
-function isText(value: unknown): boolean {
-  return typeof value === "string" && value !== "";
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function countOf(value: unknown): number | undefined {

@@ -175,8 +175,8 @@ const request: View = {
     ["e2e_ms", "q.last_at_ms - q.sent_at_ms", "sent to last output"],
     [
       "tpot_ms",
-      `CASE WHEN ${outputTokens} >= 2 THEN ((q.last_at_ms - q.sent_at_ms) - (q.first_at_ms - q.sent_at_ms)) / (${outputTokens} - 1) END`,
-      "(E2E - TTFT) / (output tokens - 1); NULL below two tokens",
+      `CASE WHEN ${outputTokens} >= 2 AND q.last_at_ms > q.first_at_ms THEN ((q.last_at_ms - q.sent_at_ms) - (q.first_at_ms - q.sent_at_ms)) / (${outputTokens} - 1) END`,
+      "(E2E - TTFT) / (output tokens - 1); NULL below two tokens, or where all came at one instant",
     ],
     [
       "input_tokens",

@@ -54,10 +54,14 @@ export interface CompletionBody {
 }
 
 /** The few fields of a completion request that a simulated server looks at. */
-export async function readCompletionBody(request: IncomingMessage): Promise<CompletionBody> {
+export async function readJson(request: IncomingMessage): Promise<unknown> {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
-  const value = JSON.parse(Buffer.concat(parts).toString("utf8")) as {
+  return JSON.parse(Buffer.concat(parts).toString("utf8"));
+}
+
+export async function readCompletionBody(request: IncomingMessage): Promise<CompletionBody> {
+  const value = (await readJson(request)) as {
     readonly model?: string;
     readonly max_tokens?: number;
   };

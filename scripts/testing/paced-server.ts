@@ -4,6 +4,7 @@
 
 import type { ServerResponse } from "node:http";
 import { pathToFileURL } from "node:url";
+import { z } from "zod";
 import { epochMsOf, nowMs } from "../units.ts";
 import {
   type CompletionBody,
@@ -11,6 +12,7 @@ import {
   doneEvent,
   type LocalServer,
   readCompletionBody,
+  readJson,
   startLocalServer,
   startStream,
   usageEvent,
@@ -52,7 +54,7 @@ export interface PacedServerOptions {
   readonly cachedTokens?: number;
 }
 
-/** Serves both completion routes, `/health`, `/metrics` in vLLM's names, and `/log`. */
+/** Serves both completion routes, `/v1/models`, `/tokenize` (words), `/health`, `/metrics` in vLLM's names, and `/log`. */
 export async function startPacedServer({
   schedule,
   promptTokens = 8,
@@ -93,7 +95,10 @@ export async function startPacedServer({
   };
 
   const server = await startLocalServer(async (request, response) => {
-    if (request.method === "POST") {
+    if (request.url === "/tokenize") {
+      const text = z.object({ prompt: z.string() }).parse(await readJson(request)).prompt;
+      response.end(JSON.stringify({ count: text.trim().split(/\s+/).length }));
+    } else if (request.method === "POST") {
       const body = await readCompletionBody(request);
       inFlight += 1;
       await serve(body, response).finally(() => {
@@ -109,6 +114,10 @@ export async function startPacedServer({
           `vllm:generation_tokens_total{engine="0"} ${tokensSent}.0`,
           "",
         ].join("\n"),
+      );
+    } else if (request.url === "/v1/models") {
+      response.end(
+        JSON.stringify({ data: [{ id: "paced", owned_by: "benchbook", max_model_len: 4096 }] }),
       );
     } else if (request.url === "/log") {
       response.setHeader("content-type", "application/json");

@@ -17,6 +17,7 @@ function wordTokenizer(overhead = 0): PromptTokenizer {
     source: "model folder",
     words,
     count: (text) => text.trim().split(" ").length + overhead,
+    countAnswer: (text) => text.trim().split(" ").length,
   };
 }
 
@@ -142,11 +143,7 @@ describe("prompts", () => {
 
   it("are corrected when a chat template trims the message", async () => {
     // Trimmed, the first word counts as two tokens.
-    const trimming: PromptTokenizer = {
-      source: "model folder",
-      words,
-      count: (text) => text.trim().split(" ").length + 5,
-    };
+    const trimming = wordTokenizer(5);
     const source = await makeRequestSource(
       recipe({ workload: { ...workload, endpoint: "chat" } }),
       trimming,

@@ -18,6 +18,8 @@ export interface PromptTokenizer {
   readonly words: readonly string[];
   /** Tokens of a prompt as the server will count them, special tokens and template included. */
   count(text: string, form: PromptForm): number | Promise<number>;
+  /** Tokens of an answer, nothing added; undefined where only the server could say. */
+  countAnswer(text: string): number | undefined;
 }
 
 /**
@@ -93,7 +95,12 @@ export async function localTokenizer(path: string): Promise<PromptTokenizer> {
   const words = vocabularyWords(file).filter(
     (word) => tokenizer.encode(` ${word}`, { add_special_tokens: false }).length === 1,
   );
-  return { source: "model folder", words: enoughWords(words, path), count };
+  return {
+    source: "model folder",
+    words: enoughWords(words, path),
+    count,
+    countAnswer: (text) => tokenizer.encode(text, { add_special_tokens: false }).length,
+  };
 }
 
 /**
@@ -123,6 +130,8 @@ export async function serverTokenizer(
   return {
     source: "server",
     words: enoughWords(words, "the server's /tokenize"),
+    // Asking would load the server that is being measured.
+    countAnswer: () => undefined,
     count: async (text, form) => {
       const answer = await tokens(
         form === "completions"
