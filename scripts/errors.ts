@@ -33,9 +33,9 @@ export class UserError extends Error {
   }
 }
 
-/** The text of one mistake: three short lines, what, at, try. */
-function describeParts({ what, where, mend }: UserErrorParts): string {
-  return [what, ...(where === undefined ? [] : [`  at  ${where}`]), `  try ${mend}`].join("\n");
+/** The text of one mistake: what, and on lines of their own where it stands and how to mend it. */
+export function describeParts({ what, where, mend }: UserErrorParts): string {
+  return [what, ...(where === undefined ? [] : [`  at   ${where}`]), `  mend ${mend}`].join("\n");
 }
 
 /** The message of anything that was thrown; for logs and for `cause`. */

@@ -16,7 +16,10 @@ export function epochMsOf(monotonicMs: number): number {
  *
  * @example isoWithOffset(0) // "1970-01-01T08:00:00.000+08:00" in Shanghai
  */
-export function isoWithOffset(epochMs: number, offsetMinutes = -new Date(epochMs).getTimezoneOffset()): string {
+export function isoWithOffset(
+  epochMs: number,
+  offsetMinutes = -new Date(epochMs).getTimezoneOffset(),
+): string {
   const local = new Date(epochMs + offsetMinutes * 60_000).toISOString().slice(0, -1);
   const size = Math.abs(offsetMinutes);
   const two = (value: number): string => String(value).padStart(2, "0");

@@ -1,22 +1,13 @@
 // A server that somebody else started: benchbook attaches, asks what it says of itself, and leaves.
 import type { UserErrorParts } from "../errors.ts";
 import type { ExternalEngine } from "../experiment/experiment.ts";
-import type {
-  EngineAdapter,
-  EngineDemand,
-  EngineExit,
-  RunningEngine,
-  VariantOf,
-} from "./engine.ts";
+import type { EngineAdapter, EngineExit, RunningEngine, VariantOf } from "./engine.ts";
 import { EngineStartError } from "./engine.ts";
 import { selfReport, servedModels } from "./self-report.ts";
 
 export const external: EngineAdapter<ExternalEngine> = { check, start };
 
-function check(
-  variant: VariantOf<ExternalEngine>,
-  _demand: EngineDemand,
-): Promise<readonly UserErrorParts[]> {
+function check(variant: VariantOf<ExternalEngine>): Promise<readonly UserErrorParts[]> {
   const key = variant.engine.key;
   if (key === undefined || (process.env[key.env] ?? "") !== "") return Promise.resolve([]);
   return Promise.resolve([

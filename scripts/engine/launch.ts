@@ -80,7 +80,7 @@ export async function waitUntilReady(
     if (exit !== undefined) {
       throw new EngineStartError(
         `the engine ended before it was ready (${describeExit(exit)})`,
-        `read its log: ${options.logPath}`,
+        "read its log in data/runs",
         exit.lastWords,
       );
     }

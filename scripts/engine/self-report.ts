@@ -24,7 +24,10 @@ export interface ServedModel {
   readonly maxModelLen: number | undefined;
 }
 
-type Connection = { readonly baseUrl: string; readonly headers: Readonly<Record<string, string>> };
+interface Connection {
+  readonly baseUrl: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 /** The models of GET /v1/models, or why there are none. */
 export async function servedModels({
