@@ -1,6 +1,6 @@
 // The engine that ships with benchbook: a tiny model in a Node process of its own.
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { z } from "zod";
 import type { UserErrorParts } from "../errors.ts";
 import type { EmbeddedEngine, EngineArguments } from "../experiment/experiment.ts";
@@ -107,10 +107,23 @@ async function start(
   if (folder === undefined) {
     throw new EngineStartError(`the model folder ${variant.model} is gone`, "put it back");
   }
+  // As one would type it in the project's folder: the same on every machine, and fit to publish.
+  const near = (path: string): string => {
+    const inProject = relative(projectRoot, path);
+    return inProject.startsWith("..") ? path : inProject;
+  };
   const argv = [
     process.execPath,
-    join(packageRoot, "dist/engine/embedded/server.js"),
-    ...["--model", folder, "--precision", variant.precision, "--served-model-name", variant.model],
+    near(join(packageRoot, "dist/engine/embedded/server.js")),
+    "--exit-with-stdin",
+    ...[
+      "--model",
+      near(folder),
+      "--precision",
+      variant.precision,
+      "--served-model-name",
+      variant.model,
+    ],
     ...["--host", "127.0.0.1", "--port", String(port)],
     ...Object.entries(variant.engine.args).flatMap(([key, value]) => [`--${key}`, String(value)]),
   ];
