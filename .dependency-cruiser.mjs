@@ -34,7 +34,10 @@ const doors = [
   ["undici", ["bench", "engine"]],
   ["better-sqlite3", ["store"]],
   ["simple-statistics", ["stats"]],
-  ["(vega|vega-lite|handlebars|markdown-it|subset-font|opentype\\.js|@embedpdf/fonts-sc)", ["report"]],
+  [
+    "(vega|vega-lite|handlebars|markdown-it|subset-font|opentype\\.js|@embedpdf/fonts-sc)",
+    ["report"],
+  ],
   ["yaml", ["experiment", "report", "review"]],
 ].map(([name, folders]) => ({
   name: `door-${name.replaceAll(/[^a-z-]/g, "")}`,
@@ -42,7 +45,11 @@ const doors = [
   severity: "error",
   from: {
     path: "^scripts/",
-    pathNot: [...folders.map((folder) => `^scripts/${folder}/`), "^scripts/(testing|benchmarks)/", "\\.test\\.ts$"],
+    pathNot: [
+      ...folders.map((folder) => `^scripts/${folder}/`),
+      "^scripts/(testing|benchmarks)/",
+      "\\.test\\.ts$",
+    ],
   },
   to: { path: `node_modules/${name}/` },
 }));
@@ -53,14 +60,16 @@ export default {
     ...doors,
     {
       name: "stats-is-pure",
-      comment: "stats/ computes and nothing else: no clock, file, network or node: module. Pass the value in as an argument.",
+      comment:
+        "stats/ computes and nothing else: no clock, file, network or node: module. Pass the value in as an argument.",
       severity: "error",
       from: { path: "^scripts/stats/", pathNot: "\\.test\\.ts$" },
       to: { dependencyTypes: ["core"] },
     },
     {
       name: "ground-floor",
-      comment: "units.ts and errors.ts are below everything and import nothing of ours but each other.",
+      comment:
+        "units.ts and errors.ts are below everything and import nothing of ours but each other.",
       severity: "error",
       from: { path: "^scripts/(units|errors)\\.ts$" },
       to: { path: "^scripts/", pathNot: "^scripts/(units|errors)\\.ts$" },
@@ -69,7 +78,10 @@ export default {
       name: "roof",
       comment: "Nothing imports pipeline.ts but cli.ts. What two places need lives in a folder.",
       severity: "error",
-      from: { path: "^scripts/", pathNot: ["^scripts/cli\\.ts$", "^scripts/benchmarks/", "\\.test\\.ts$"] },
+      from: {
+        path: "^scripts/",
+        pathNot: ["^scripts/cli\\.ts$", "^scripts/benchmarks/", "\\.test\\.ts$"],
+      },
       to: { path: "^scripts/pipeline\\.ts$" },
     },
     {
@@ -99,10 +111,13 @@ export default {
     },
     {
       name: "no-junk-drawers",
-      comment: "utils, helpers, common, types and index files have no meaning of their own. Name the file after the noun it holds.",
+      comment:
+        "utils, helpers, common, types and index files have no meaning of their own. Name the file after the noun it holds.",
       severity: "error",
       from: {},
-      to: { path: "^scripts/.*(/(utils|helpers|common)/|/(types|index|utils|helpers|common)\\.ts$)" },
+      to: {
+        path: "^scripts/.*(/(utils|helpers|common)/|/(types|index|utils|helpers|common)\\.ts$)",
+      },
     },
     {
       name: "dist-is-output",
@@ -116,6 +131,9 @@ export default {
     tsPreCompilationDeps: "specify",
     tsConfig: { fileName: "tsconfig.json" },
     doNotFollow: { path: "node_modules" },
-    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default", "types"],
+    },
   },
 };

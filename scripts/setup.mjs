@@ -22,7 +22,11 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   writeFileSync(stamp, lock);
 }
 // Incremental: a second or two when nothing changed.
-execute(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"]);
+execute(process.execPath, [
+  join(root, "node_modules/typescript/bin/tsc"),
+  "-p",
+  "tsconfig.build.json",
+]);
 
 function npm(args) {
   // npm tells its own path to the scripts it runs; elsewhere it is found on the PATH.
@@ -34,9 +38,13 @@ function npm(args) {
 function execute(command, args) {
   // The child's talk goes to stderr: stdout belongs to results.
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
-  if (error) fail(`${command} could not be started: ${error.message}`, "is Node's npm on the PATH?");
+  if (error)
+    fail(`${command} could not be started: ${error.message}`, "is Node's npm on the PATH?");
   if (status !== 0) {
-    fail(`"${[command, ...args].join(" ")}" ended with status ${status}`, "the lines above say why");
+    fail(
+      `"${[command, ...args].join(" ")}" ended with status ${status}`,
+      "the lines above say why",
+    );
   }
 }
 

@@ -235,7 +235,7 @@ describe("a path that is no good", () => {
     chmodSync(path, 0o444);
     chmodSync(folder, 0o555);
     const said =
-      /can't be opened: .*\n {2}at {2}.*\n {2}try making the folder and the file writable/;
+      /can't be opened: .*\n {2}at {3}.*\n {2}mend making the folder and the file writable/;
     expect(refused(path)).toMatch(said);
     expect(refused(join(folder, "other.db"))).toMatch(said);
     expect(refused(join(folder, "data", "other.db"))).toMatch(said);
@@ -256,7 +256,7 @@ describe("a path that is no good", () => {
 
   it("is refused when the file is no database, or another program's, and it is left alone", () => {
     writeFileSync(path, "hello ".repeat(1000));
-    expect(() => Store.open(path)).toThrow(/this file is not a database\n {2}at {2}.*benchbook.db/);
+    expect(() => Store.open(path)).toThrow(/this file is not a database\n {2}at {3}.*benchbook.db/);
     const other = join(folder, "other.db");
     const db = new SqliteDatabase(other);
     db.exec("CREATE TABLE mine (a)");
@@ -274,7 +274,7 @@ describe("a path that is no good", () => {
     expect(() => {
       store.createRun(caseHeader("20251219T103940Z-quickstart-0001"));
     }).toThrow(
-      /another program kept the database locked for too long\n {2}at {2}.*\n {2}try closing/,
+      /another program kept the database locked for too long\n {2}at {3}.*\n {2}mend closing/,
     );
     other.close();
     store.createRun(caseHeader("20251219T103940Z-quickstart-0001"));

@@ -37,11 +37,11 @@ describe("finding a run", () => {
 
   it("names the nearest of what fits none", () => {
     expect(() => findRun("20251219T113940Z-chat-77ab", runs)).toThrow(
-      /no run named "20251219T113940Z-chat-77ab"\n {2}try 20251219T113940Z-chat-77aa/,
+      /no run named "20251219T113940Z-chat-77ab"\n {2}mend 20251219T113940Z-chat-77aa/,
     );
   });
 
   it("says how to make the first run when there is none", () => {
-    expect(() => findRun("latest", [])).toThrow(/there is no run yet\n {2}try `benchbook run/);
+    expect(() => findRun("latest", [])).toThrow(/there is no run yet\n {2}mend `benchbook run/);
   });
 });

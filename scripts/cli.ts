@@ -1,0 +1,313 @@
+#!/usr/bin/env node
+// argv -> command -> exit code. Results go to stdout, talk to stderr.
+import { parseArgs } from "node:util";
+import { type ExitCode, exitCode, UserError } from "./errors.ts";
+
+/** Loaded when a command runs: help and mistakes answer at once. */
+const load = () => import("./pipeline.ts");
+
+interface Option {
+  readonly type: "string" | "boolean";
+  readonly multiple?: boolean;
+  /** Shown in help: "--rounds N". */
+  readonly value?: string;
+  readonly help: string;
+}
+
+type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+
+interface Command {
+  readonly usage: string;
+  readonly summary: string;
+  readonly details?: string;
+  readonly options: Readonly<Record<string, Option>>;
+  readonly examples: readonly string[];
+  /** How many nouns it takes: [least, most]. */
+  readonly nouns: readonly [number, number];
+  run(nouns: readonly string[], values: Values): Promise<ExitCode>;
+}
+
+const everyCommand: Readonly<Record<string, Option>> = {
+  project: {
+    type: "string",
+    value: "DIR",
+    help: "the folder with experiments/, data/, reports/ (default: the nearest one upwards)",
+  },
+  json: { type: "boolean", help: "one JSON object on stdout, nothing else there" },
+  help: { type: "boolean", help: "this text" },
+};
+
+const lang: Option = { type: "string", value: "zh,en", help: "languages of the record" };
+const format: Option = { type: "string", value: "html,md", help: "formats of the record" };
+
+const commands: Readonly<Record<string, Command>> = {
+  plan: {
+    usage: "plan <experiment.yaml>",
+    summary: "show what a run would measure, in which order, and how long it takes",
+    options: {
+      only: {
+        type: "string",
+        multiple: true,
+        value: "PATTERN",
+        help: "only these points (fp8/c40, */c200)",
+      },
+      rounds: { type: "string", value: "N", help: "this many rounds instead of the experiment's" },
+      diff: { type: "string", value: "OTHER.yaml", help: "what differs from another experiment" },
+    },
+    examples: ["plan experiments/quickstart.yaml", "plan a.yaml --diff b.yaml"],
+    nouns: [1, 1],
+    run: async ([path = ""], values) =>
+      (await load()).plan(path, {
+        ...common(values),
+        only: texts(values, "only"),
+        rounds: count(values, "rounds"),
+        diff: text(values, "diff"),
+      }),
+  },
+  run: {
+    usage: "run <experiment.yaml> | run --resume [run]",
+    summary: "measure an experiment and write its record",
+    details:
+      "Ctrl-C once stops well: the engine is stopped, every sample is kept, --resume goes on.\n" +
+      "Twice at once leaves immediately; even then nothing measured is lost.",
+    options: {
+      only: {
+        type: "string",
+        multiple: true,
+        value: "PATTERN",
+        help: "only these points (fp8/c40, */c200)",
+      },
+      rounds: { type: "string", value: "N", help: "this many rounds instead of the experiment's" },
+      resume: {
+        type: "boolean",
+        help: "go on with the trials that are missing in a run (default: the latest)",
+      },
+      lang,
+      format,
+    },
+    examples: [
+      "run experiments/quickstart.yaml",
+      "run experiments/external.yaml --only '*/c16' --rounds 5",
+      "run --resume",
+      "run --resume 20261124T083904Z-quickstart-3fa2",
+    ],
+    nouns: [0, 1],
+    run: async ([noun], values) =>
+      (await load()).run(noun, {
+        ...common(values),
+        only: texts(values, "only"),
+        rounds: count(values, "rounds"),
+        resume: values["resume"] === true,
+        languages: list(values, "lang"),
+        formats: list(values, "format"),
+      }),
+  },
+  report: {
+    usage: "report [run]",
+    summary: "render the record of a run again; starts no engine, changes no sample",
+    options: { lang, format },
+    examples: ["report", "report latest --lang zh --format html", "report 3fa2"],
+    nouns: [0, 1],
+    run: async ([run = "latest"], values) =>
+      (await load()).report(run, {
+        ...common(values),
+        languages: list(values, "lang"),
+        formats: list(values, "format"),
+      }),
+  },
+  env: {
+    usage: "env",
+    summary: "capture this machine's environment and show it",
+    options: {},
+    examples: ["env", "env --json > env.json"],
+    nouns: [0, 0],
+    run: async (_nouns, values) => (await load()).env(common(values)),
+  },
+  list: {
+    usage: "list",
+    summary: "the runs in the database, newest first",
+    options: {},
+    examples: ["list", "list --json"],
+    nouns: [0, 0],
+    run: async (_nouns, values) => (await load()).list(common(values)),
+  },
+  init: {
+    usage: "init <url>",
+    summary: "write an experiment from a running OpenAI-compatible server",
+    options: {
+      model: {
+        type: "string",
+        value: "NAME",
+        help: "which of the models it serves (default: the first)",
+      },
+      key: {
+        type: "string",
+        value: "ENV_NAME",
+        help: "name of the environment variable that holds the key",
+      },
+      tokenizer: { type: "string", value: "DIR", help: "folder with the model's tokenizer.json" },
+      out: {
+        type: "string",
+        value: "FILE",
+        help: "where to write (default: experiments/<model>.yaml)",
+      },
+    },
+    examples: [
+      "init http://127.0.0.1:8000",
+      "init https://llm.example.com --key LLM_API_KEY --model qwen3-14b",
+    ],
+    nouns: [1, 1],
+    run: async ([url = ""], values) =>
+      (await load()).init(url, {
+        ...common(values),
+        model: text(values, "model"),
+        key: text(values, "key"),
+        tokenizer: text(values, "tokenizer"),
+        out: text(values, "out"),
+      }),
+  },
+};
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<ExitCode> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    const topic = commands[rest[0] ?? ""];
+    process.stdout.write(topic === undefined ? overview() : helpOf(topic));
+    return name === undefined ? exitCode.wrongUse : exitCode.fine;
+  }
+  if (name === "--version" || name === "version") {
+    process.stdout.write(`benchbook ${(await load()).version()}\n`);
+    return exitCode.fine;
+  }
+  try {
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (command === undefined) {
+      throw new UserError({
+        what: `there is no command "${name}"`,
+        mend: `one of ${Object.keys(commands).join(", ")}; benchbook --help shows them with examples`,
+      });
+    }
+    const { nouns, values } = parse(name, command, rest);
+    if (values["help"] === true) {
+      process.stdout.write(helpOf(command));
+      return exitCode.fine;
+    }
+    return await command.run(nouns, values);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return error.exitCode;
+  }
+}
+
+function parse(
+  name: string,
+  command: Command,
+  argv: readonly string[],
+): { readonly nouns: readonly string[]; readonly values: Values } {
+  const options = { ...command.options, ...everyCommand };
+  const mend = `benchbook ${name} --help shows what it takes`;
+  let parsed: { readonly positionals: string[]; readonly values: Values };
+  try {
+    parsed = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: Object.fromEntries(
+        Object.entries(options).map(([key, { type, multiple }]) => [
+          key,
+          { type, multiple: multiple ?? false, ...(key === "help" ? { short: "h" } : {}) },
+        ]),
+      ),
+    });
+  } catch (error) {
+    const [first = ""] = (error instanceof Error ? error.message : String(error)).split(". ");
+    throw new UserError({ what: first, where: `benchbook ${name}`, mend }, { cause: error });
+  }
+  const [least, most] = command.nouns;
+  const found = parsed.positionals.length;
+  if (parsed.values["help"] !== true && (found < least || found > most)) {
+    throw new UserError({
+      what:
+        found < least
+          ? `benchbook ${command.usage}: something is missing`
+          : `too much: ${parsed.positionals.slice(most).join(" ")}`,
+      mend,
+    });
+  }
+  return { nouns: parsed.positionals, values: parsed.values };
+}
+
+function common(values: Values): { readonly project: string | undefined; readonly json: boolean } {
+  return { project: text(values, "project"), json: values["json"] === true };
+}
+
+function text(values: Values, name: string): string | undefined {
+  const value = values[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+function texts(values: Values, name: string): readonly string[] {
+  const value = values[name];
+  return Array.isArray(value)
+    ? value.flatMap((item) => (typeof item === "string" ? item.split(",") : []))
+    : [];
+}
+
+function list(values: Values, name: string): readonly string[] | undefined {
+  return text(values, name)
+    ?.split(",")
+    .map((item) => item.trim());
+}
+
+function count(values: Values, name: string): number | undefined {
+  const value = text(values, name);
+  if (value === undefined) return undefined;
+  if (/^[1-9]\d*$/.test(value)) return Number(value);
+  throw new UserError({
+    what: `--${name} must be a whole number from 1, got "${value}"`,
+    mend: `--${name} 5`,
+  });
+}
+
+function overview(): string {
+  const width = Math.max(...Object.values(commands).map(({ usage }) => usage.length));
+  const lines = Object.values(commands).map(
+    ({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}`,
+  );
+  return [
+    "benchbook: publishable, re-runnable test records for LLM serving",
+    "",
+    ...lines,
+    "",
+    "Examples",
+    "  npm run quickstart                              measure the tiny model that ships with benchbook",
+    "  benchbook init http://127.0.0.1:8000            write an experiment for a server of yours",
+    "  benchbook run experiments/qwen3.yaml            measure it and write its record",
+    "",
+    "benchbook <command> --help shows options and examples.",
+    "",
+  ].join("\n");
+}
+
+function helpOf(command: Command): string {
+  const options = Object.entries({ ...command.options, ...everyCommand }).map(([key, option]) => ({
+    left: `--${key}${option.value === undefined ? "" : ` ${option.value}`}`,
+    help: option.help,
+  }));
+  const width = Math.max(...options.map(({ left }) => left.length));
+  return [
+    `benchbook ${command.usage}`,
+    "",
+    command.summary,
+    ...(command.details === undefined ? [] : ["", command.details]),
+    "",
+    "Options",
+    ...options.map(({ left, help }) => `  ${left.padEnd(width)}  ${help}`),
+    "",
+    "Examples",
+    ...command.examples.map((example) => `  benchbook ${example}`),
+    "",
+  ].join("\n");
+}

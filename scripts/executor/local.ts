@@ -1,0 +1,383 @@
+// Runs starts on this machine: launches the engine, drives its trials, survives its death, stops it.
+// Yields what happens as it happens; who stores it is the pipeline's business.
+import type { LoadProgress } from "../bench/closed-loop.ts";
+import { drive } from "../bench/drive.ts";
+import type { DriveSummary, EngineReading, RequestRecord } from "../bench/request-record.ts";
+import { waitUntilIdle, watchEngine } from "../bench/telemetry.ts";
+import type { RunningEngine } from "../engine/engine.ts";
+import { EngineStartError } from "../engine/engine.ts";
+import { startEngine } from "../engine/engines.ts";
+import { probeJson } from "../engine/http.ts";
+import { describeExit } from "../engine/launch.ts";
+import { redactText } from "../environment/redact.ts";
+import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
+import type { Experiment, Variant } from "../experiment/experiment.ts";
+import type { PlannedStart, Point, Trial } from "../experiment/plan.ts";
+import { isoWithOffset, nowMs } from "../units.ts";
+import { makeRequestSource } from "../workload/prompts.ts";
+import { findTokenizer, type PromptTokenizer } from "../workload/tokenizer.ts";
+
+export type StartEvent =
+  | { readonly kind: "launching"; readonly at: string; readonly restart: boolean }
+  | {
+      readonly kind: "ready";
+      readonly at: string;
+      readonly engine: RunningEngine;
+      /** An engine that already served an earlier start of this run. */
+      readonly reused: boolean;
+    }
+  | {
+      readonly kind: "trial-began";
+      readonly trial: Trial;
+      readonly at: string;
+      readonly warmupRequests: number;
+      readonly measured: Point["measured"];
+    }
+  | { readonly kind: "progress"; readonly trial: Trial; readonly progress: LoadProgress }
+  | {
+      readonly kind: "request";
+      readonly trial: Trial;
+      readonly record: RequestRecord;
+      /** Counted by the tokenizer, where the server gave no usage. */
+      readonly countedOutputTokens: number | undefined;
+    }
+  | { readonly kind: "reading"; readonly trial: Trial; readonly reading: EngineReading }
+  | {
+      readonly kind: "snapshot";
+      readonly trial: Trial;
+      readonly scope: "trial-before" | "trial-after";
+      readonly snapshot: EnvironmentSnapshot;
+    }
+  | {
+      readonly kind: "trial-ended";
+      readonly trial: Trial;
+      readonly status: "measured" | "failed" | "interrupted";
+      readonly reason: string | undefined;
+      readonly summary: DriveSummary;
+    }
+  | {
+      readonly kind: "ended";
+      readonly at: string;
+      readonly reason: "stopped" | "kept" | "died" | "never_ready";
+      /** Its first line says why; the last lines of the engine's log follow. */
+      readonly detail: string | undefined;
+    };
+
+export interface LocalExecutor {
+  /** Runs one start. Trials that an engine's death left over are tried once more on a restart. */
+  runStart(start: PlannedStart, logPath: string): AsyncGenerator<StartEvent>;
+  /** Stops engines that were kept. */
+  close(): Promise<void>;
+}
+
+export interface LocalExecutorOptions {
+  readonly experiment: Experiment;
+  readonly points: readonly Point[];
+  readonly projectRoot: string;
+  /** Aborted on Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** The light snapshot around every trial. */
+  readonly snapshot: (variant: Variant, engine: RunningEngine) => Promise<EnvironmentSnapshot>;
+}
+
+/** How long a trial waits for what an earlier one left running on the engine. */
+const idleLimitMs = 30_000;
+
+export function createLocalExecutor(options: LocalExecutorOptions): LocalExecutor {
+  const { experiment, signal } = options;
+  const kept = new Map<string, RunningEngine>();
+  const tokenizers = new Map<string, PromptTokenizer>();
+
+  async function* runStart(start: PlannedStart, logPath: string): AsyncGenerator<StartEvent> {
+    const variant = found(experiment.variants, start.variant);
+    let left = start.trials;
+    // A dead engine is restarted once; what is left after that is not measured.
+    for (const restart of [false, true]) {
+      const outcome = yield* oneLife(variant, left, { restart, logPath });
+      left = outcome.left;
+      if (!outcome.died || left.length === 0 || signal.aborted) return;
+    }
+  }
+
+  async function* oneLife(
+    variant: Variant,
+    trials: readonly Trial[],
+    life: { readonly restart: boolean; readonly logPath: string },
+  ): AsyncGenerator<StartEvent, { readonly left: readonly Trial[]; readonly died: boolean }> {
+    let engine = kept.get(variant.name);
+    const reused = engine !== undefined;
+    if (!reused) yield { kind: "launching", at: wallClock(), restart: life.restart };
+    try {
+      engine ??= await startEngine(variant, {
+        projectRoot: options.projectRoot,
+        logPath: life.logPath,
+        signal,
+      });
+    } catch (error) {
+      if (!(error instanceof EngineStartError) && !signal.aborted) throw error;
+      const detail = error instanceof EngineStartError ? startFailure(error) : "interrupted";
+      yield {
+        kind: "ended",
+        at: wallClock(),
+        reason: signal.aborted ? "stopped" : "never_ready",
+        detail,
+      };
+      return { left: trials, died: false };
+    }
+    yield { kind: "ready", at: wallClock(), engine, reused };
+    const death = new AbortController();
+    let lastWords = "";
+    void engine.exited.then((exit) => {
+      lastWords = exit.lastWords;
+      death.abort(`the engine died (${describeExit(exit)})`);
+    });
+    const keep = experiment.measure.keep || variant.engine.kind === "external";
+    let finished = false;
+    try {
+      for (const [position, trial] of trials.entries()) {
+        if (signal.aborted) break;
+        yield* runTrial(
+          variant,
+          engine,
+          trial,
+          AbortSignal.any([signal, death.signal]),
+          death.signal,
+        );
+        if (death.signal.aborted) {
+          kept.delete(variant.name);
+          const detail = `${String(death.signal.reason)}\n${redactText(lastWords)}`;
+          yield { kind: "ended", at: wallClock(), reason: "died", detail };
+          finished = true;
+          return { left: trials.slice(position + 1), died: true };
+        }
+      }
+      finished = true;
+      if (keep && !signal.aborted) {
+        kept.set(variant.name, engine);
+        yield { kind: "ended", at: wallClock(), reason: "kept", detail: undefined };
+      } else {
+        await engine.stop();
+        kept.delete(variant.name);
+        yield { kind: "ended", at: wallClock(), reason: "stopped", detail: undefined };
+      }
+      return { left: [], died: false };
+    } finally {
+      // Also when the consumer gives up, and when something unforeseen is thrown.
+      if (!finished || signal.aborted || death.signal.aborted) await engine.stop();
+    }
+  }
+
+  async function* runTrial(
+    variant: Variant,
+    engine: RunningEngine,
+    trial: Trial,
+    stop: AbortSignal,
+    death: AbortSignal,
+  ): AsyncGenerator<StartEvent> {
+    const point = found(options.points, trial.point);
+    const workload = found(experiment.workloads, trial.workload);
+    if (trial.load.kind !== "concurrency")
+      throw new Error(`load ${trial.load.kind} is refused before a run`);
+    const { concurrency } = trial.load;
+    const tokenizer = await tokenizerOf(variant, engine);
+    const source = await makeRequestSource(
+      {
+        workload,
+        model: engine.endpoint.model,
+        seed: trial.seed,
+        runSeed: String(experiment.measure.seed),
+        prepare: preparedRequests(point, concurrency),
+      },
+      tokenizer,
+    );
+    yield {
+      kind: "snapshot",
+      trial,
+      scope: "trial-before",
+      snapshot: await options.snapshot(variant, engine),
+    };
+    yield {
+      kind: "trial-began",
+      trial,
+      at: wallClock(),
+      warmupRequests: point.warmupRequests,
+      measured: point.measured,
+    };
+    await waitUntilIdle(engine.endpoint, { limitMs: idleLimitMs, signal: stop });
+    const zeroMs = nowMs();
+    const telemetry = new AbortController();
+    let latest: LoadProgress | undefined;
+    const events = mergeEvents(
+      drive(
+        {
+          endpoint: engine.endpoint,
+          path: workload.endpoint === "chat" ? "/v1/chat/completions" : "/v1/completions",
+          load: trial.load,
+          zeroMs,
+          warmupRequests: point.warmupRequests,
+          measured: point.measured,
+          window: experiment.measure.window,
+          source,
+          limits: experiment.limits,
+          signal: stop,
+          onProgress: (value) => {
+            latest = value;
+          },
+        },
+        { redact: redactText },
+      ),
+      watchEngine(engine.endpoint, {
+        everyMs: experiment.telemetry.engineMs,
+        zeroMs,
+        signal: telemetry.signal,
+      }),
+      telemetry,
+    );
+    let summary: DriveSummary | undefined;
+    for await (const event of events) {
+      if (event.kind === "request") {
+        const { record } = event;
+        const answer = record.uncountedOutput;
+        const countedOutputTokens =
+          answer === undefined ? undefined : tokenizer.countAnswer(answer);
+        yield { kind: "request", trial, record, countedOutputTokens };
+      } else if (event.kind === "reading") yield { kind: "reading", trial, reading: event.reading };
+      else summary = event.summary;
+      if (latest !== undefined) yield { kind: "progress", trial, progress: latest };
+    }
+    if (summary === undefined) throw new Error("a drive ended without its summary");
+    const { outcome } = summary;
+    yield {
+      kind: "trial-ended",
+      trial,
+      status:
+        outcome.kind === "complete"
+          ? "measured"
+          : stop.aborted && !death.aborted
+            ? "interrupted"
+            : "failed",
+      reason: outcome.kind === "complete" ? undefined : outcome.reason,
+      summary,
+    };
+    if (!death.aborted) {
+      yield {
+        kind: "snapshot",
+        trial,
+        scope: "trial-after",
+        snapshot: await options.snapshot(variant, engine),
+      };
+    }
+  }
+
+  async function tokenizerOf(
+    variant: Variant,
+    { endpoint }: RunningEngine,
+  ): Promise<PromptTokenizer> {
+    const known = tokenizers.get(variant.name);
+    if (known !== undefined) return known;
+    const tokenizer = await findTokenizer(variant, options.projectRoot, (body) =>
+      probeJson(`${endpoint.baseUrl}/tokenize`, { headers: endpoint.headers, body }),
+    );
+    tokenizers.set(variant.name, tokenizer);
+    return tokenizer;
+  }
+
+  return {
+    runStart,
+    close: async () => {
+      await Promise.all([...kept.values()].map((engine) => engine.stop()));
+      kept.clear();
+    },
+  };
+}
+
+type TrialEvent =
+  | { readonly kind: "request"; readonly record: RequestRecord }
+  | { readonly kind: "reading"; readonly reading: EngineReading }
+  | { readonly kind: "summary"; readonly summary: DriveSummary };
+
+/**
+ * Both streams as one, in order of arrival. The load begins after the first reading, so that the
+ * engine's counters cover the whole trial; telemetry ends after the load, with a last reading.
+ */
+async function* mergeEvents(
+  records: AsyncGenerator<RequestRecord, DriveSummary>,
+  readings: AsyncGenerator<EngineReading, unknown>,
+  telemetry: AbortController,
+): AsyncGenerator<TrialEvent> {
+  const queue: TrialEvent[] = [];
+  let wake = (): void => undefined;
+  const put = (event: TrialEvent): void => {
+    queue.push(event);
+    wake();
+  };
+  const firstReading = readings.next();
+  const driving = (async () => {
+    try {
+      await firstReading;
+      let step = await records.next();
+      while (step.done !== true) {
+        put({ kind: "request", record: step.value });
+        step = await records.next();
+      }
+      put({ kind: "summary", summary: step.value });
+    } finally {
+      telemetry.abort();
+    }
+  })();
+  const watching = (async () => {
+    for (let step = await firstReading; step.done !== true; step = await readings.next()) {
+      put({ kind: "reading", reading: step.value });
+    }
+  })();
+  const state = { open: true };
+  const over = Promise.all([driving, watching]).finally(() => {
+    state.open = false;
+    wake();
+  });
+  // Its failure is thrown below, once what arrived before it has been handed on.
+  over.catch(() => undefined);
+  try {
+    while (state.open || queue.length > 0) {
+      const event = queue.shift();
+      if (event !== undefined) yield event;
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          if (!state.open || queue.length > 0) resolve();
+        });
+      }
+    }
+    await over;
+  } finally {
+    telemetry.abort();
+    // A consumer that stops listening ends the drive too.
+    if (state.open) await abandon(records);
+  }
+}
+
+/** Ends a generator that nobody reads any more; what it would have returned is not wanted. */
+async function abandon(records: AsyncGenerator<RequestRecord, DriveSummary>): Promise<void> {
+  await records.throw(new Error("the trial was abandoned")).catch(() => undefined);
+}
+
+/** Requests made before the trial: warm-up, cohort and about as many fillers as will be needed. */
+function preparedRequests(point: Point, concurrency: number): number {
+  const cohort = point.measured.kind === "count" ? point.measured.requests : 4 * concurrency;
+  return point.warmupRequests + cohort + 2 * concurrency;
+}
+
+function startFailure(error: EngineStartError): string {
+  return `${error.message}; try: ${error.mend}\n${redactText(error.lastWords)}`;
+}
+
+function wallClock(): string {
+  return isoWithOffset(Date.now());
+}
+
+function found<T extends { readonly name: string }>(items: readonly T[], name: string): T {
+  const item = items.find((candidate) => candidate.name === name);
+  if (item === undefined)
+    throw new Error(`the plan names ${name}, which the experiment does not have`);
+  return item;
+}

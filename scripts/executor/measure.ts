@@ -1,0 +1,273 @@
+// Runs the starts of a plan one after another and appends everything that happens to the store, as
+// it happens. What was appended is safe whatever comes next.
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RequestRecord } from "../bench/request-record.ts";
+import type { Round, Trial } from "../experiment/plan.ts";
+import type { Progress, TrialStep } from "../report/progress.ts";
+import { quantile7, sortAscending } from "../stats/quantiles.ts";
+import { throughputWindow, windowTokensOf } from "../stats/window.ts";
+import type { Store } from "../store/store.ts";
+import type { AttemptKey } from "../store/stored-run.ts";
+import { formatNumber, isoWithOffset } from "../units.ts";
+import type { LocalExecutor, StartEvent } from "./local.ts";
+
+export interface MeasureOptions {
+  readonly run: string;
+  readonly leg: number;
+  /** The rounds that are to be measured now: all of them, or what a resumed run still lacks. */
+  readonly rounds: readonly Round[];
+  readonly roundsInAll: number;
+  readonly logFolder: string;
+  readonly signal: AbortSignal;
+}
+
+export interface MeasureOutcome {
+  readonly measured: number;
+  /** Trials of this leg that were not measured, with the reason. */
+  readonly failed: readonly {
+    readonly point: string;
+    readonly round: number;
+    readonly reason: string;
+  }[];
+}
+
+/** After so many starts in a row that never became ready, a variant is given up for this run. */
+const hopelessStarts = 2;
+
+/** Measures the given rounds. Ends early when the signal is aborted. */
+export async function measure(
+  options: MeasureOptions,
+  executor: LocalExecutor,
+  store: Store,
+  progress: Progress,
+): Promise<MeasureOutcome> {
+  const failed: MeasureOutcome["failed"][number][] = [];
+  const neverReady = new Map<string, number>();
+  const openStarts = new Map<string, number>();
+  let measured = 0;
+  const isInterrupted = (): boolean => options.signal.aborted;
+
+  for (const { round, starts } of options.rounds) {
+    for (const planned of starts) {
+      if (isInterrupted()) break;
+      if ((neverReady.get(planned.variant) ?? 0) >= hopelessStarts) {
+        for (const { point } of planned.trials)
+          failed.push({ point, round, reason: "its engine never became ready" });
+        continue;
+      }
+      const logPath = join(options.logFolder, `${planned.variant}-r${round}-l${options.leg}.log`);
+      const recorder = createRecorder(options, store, progress, openStarts, {
+        variant: planned.variant,
+        round,
+        logPath,
+      });
+      for await (const event of executor.runStart(planned, logPath)) recorder.take(event);
+      measured += recorder.measured();
+      neverReady.set(
+        planned.variant,
+        recorder.wasReady() ? 0 : (neverReady.get(planned.variant) ?? 0) + 1,
+      );
+      const unmeasured = planned.trials.filter(({ id }) => !recorder.hasMeasured(id));
+      if (isInterrupted()) break;
+      for (const { id, point } of unmeasured)
+        failed.push({ point, round, reason: recorder.reasonOf(id) });
+    }
+  }
+  await executor.close();
+  for (const start of openStarts.values()) {
+    store.endStart(options.run, start, { at: isoWithOffset(Date.now()), reason: "stopped" });
+  }
+  return { measured, failed };
+}
+
+interface Recorder {
+  take(event: StartEvent): void;
+  measured(): number;
+  hasMeasured(trial: string): boolean;
+  reasonOf(trial: string): string;
+  wasReady(): boolean;
+}
+
+/** Turns the events of one start into rows of the store and lines of progress. */
+function createRecorder(
+  { run, leg, roundsInAll }: MeasureOptions,
+  store: Store,
+  progress: Progress,
+  /** Engines that live on after their start: variant -> start number. */
+  openStarts: Map<string, number>,
+  life: { readonly variant: string; readonly round: number; readonly logPath: string },
+): Recorder {
+  let start: number | undefined;
+  let ready = false;
+  let died: string | undefined;
+  let attempt: AttemptKey | undefined;
+  let records: RequestRecord[] = [];
+  const measuredTrials = new Set<string>();
+  const reasons = new Map<string, string>();
+
+  const startNumber = (): number => {
+    if (start === undefined) throw new Error("a trial came before its start");
+    return start;
+  };
+  const attemptKey = (): AttemptKey => {
+    if (attempt === undefined) throw new Error("a record came before its trial");
+    return attempt;
+  };
+  const stepOf = ({ point, round }: Trial): TrialStep => ({ point, round, rounds: roundsInAll });
+
+  const take = (event: StartEvent): void => {
+    switch (event.kind) {
+      case "launching":
+        start = store.beginStart(run, {
+          leg,
+          variant: life.variant,
+          round: life.round,
+          startedAt: event.at,
+          restartOf: event.restart ? start : undefined,
+        });
+        if (event.restart)
+          progress.say(`${life.variant}: starting the engine again for the points that are left`);
+        return;
+      case "ready": {
+        ready = true;
+        if (event.reused) {
+          start = openStarts.get(life.variant);
+          return;
+        }
+        const { engine, at } = event;
+        store.startReady(run, startNumber(), {
+          at,
+          startupMs: engine.startupMs,
+          facts: engine.facts,
+          pid: engine.pid,
+          logPath: engine.logPath,
+        });
+        return;
+      }
+      case "snapshot":
+        store.appendSnapshot(
+          run,
+          {
+            leg,
+            scope: event.scope,
+            start: startNumber(),
+            trial: event.trial.id,
+            attempt: event.scope === "trial-after" ? attemptKey().attempt : undefined,
+          },
+          event.snapshot,
+        );
+        return;
+      case "trial-began": {
+        const { trial, at, warmupRequests, measured } = event;
+        records = [];
+        attempt = store.beginTrial(run, {
+          trial,
+          start: startNumber(),
+          startedAt: at,
+          plannedConcurrency:
+            trial.load.kind === "concurrency" ? trial.load.concurrency : undefined,
+          warmupRequests,
+          measured,
+        });
+        progress.trialBegan(stepOf(trial));
+        return;
+      }
+      case "request":
+        records.push(event.record);
+        store.appendRequest(
+          attemptKey(),
+          event.record,
+          event.countedOutputTokens === undefined
+            ? undefined
+            : {
+                source: "tokenizer",
+                outputTokens: event.countedOutputTokens,
+                inputTokens: event.record.plannedInputTokens,
+              },
+        );
+        return;
+      case "reading":
+        store.appendReading(attemptKey(), event.reading);
+        return;
+      case "progress": {
+        const { measuredDone, measuredTotal, inFlight } = event.progress;
+        progress.trialMoved(measuredDone, measuredTotal, inFlight);
+        return;
+      }
+      case "trial-ended": {
+        const { trial, status, reason, summary } = event;
+        const key = attemptKey();
+        store.flush();
+        const samples = store.samplesOfAttempt(key);
+        const window = status === "measured" ? throughputWindow(samples) : undefined;
+        store.endTrial(key, {
+          summary,
+          status,
+          reason,
+          window: window && { startMs: window.fromMs, endMs: window.toMs },
+          windowTokens: new Map(
+            window === undefined
+              ? []
+              : samples.requests.map((request) => [request.index, windowTokensOf(request, window)]),
+          ),
+        });
+        if (status === "measured") measuredTrials.add(trial.id);
+        else reasons.set(trial.id, reason ?? status);
+        progress.trialEnded(
+          stepOf(trial),
+          status === "measured" ? liveResult(records) : `${status}: ${reason ?? ""}`,
+        );
+        return;
+      }
+      case "ended":
+        if (start === undefined) return;
+        if (event.reason === "kept") {
+          openStarts.set(life.variant, start);
+          return;
+        }
+        openStarts.delete(life.variant);
+        if (event.reason !== "stopped") {
+          died = event.detail?.split("\n")[0];
+          progress.say(`${life.variant}: ${event.detail ?? event.reason}`);
+        }
+        store.endStart(run, start, {
+          at: event.at,
+          reason: event.reason,
+          detail: event.detail,
+          logDigest: digestOf(life.logPath),
+        });
+    }
+  };
+  return {
+    take,
+    measured: () => measuredTrials.size,
+    hasMeasured: (trial) => measuredTrials.has(trial),
+    reasonOf: (trial) => reasons.get(trial) ?? died ?? "not measured",
+    wasReady: () => ready,
+  };
+}
+
+/** A few words for the line of a trial; the record says it with intervals. */
+function liveResult(records: readonly RequestRecord[]): string {
+  const measured = records.filter(({ phase }) => phase === "measured");
+  const completed = measured.filter(({ status }) => status === "completed");
+  const ttfts = completed.flatMap(({ chunksAtMs, sentAtMs }) => {
+    const first = chunksAtMs[0];
+    return first === undefined || sentAtMs === undefined ? [] : [first - sentAtMs];
+  });
+  const p50Ms = quantile7(sortAscending(ttfts), 0.5);
+  const failures = measured.length - completed.length;
+  return [
+    `${completed.length} requests`,
+    ...(p50Ms === undefined ? [] : [`TTFT p50 ${formatNumber(p50Ms, 1)} ms`]),
+    ...(failures === 0 ? [] : [`${failures} failed`]),
+  ].join(", ");
+}
+
+function digestOf(path: string): string | undefined {
+  return existsSync(path)
+    ? createHash("sha256").update(readFileSync(path)).digest("hex")
+    : undefined;
+}

@@ -1,0 +1,106 @@
+// Everything that is wrong with a plan on this machine and can be known before anything starts.
+import { checkEngine } from "../engine/engines.ts";
+import { UserError, type UserErrorParts } from "../errors.ts";
+import type { Variant, Workload } from "../experiment/experiment.ts";
+import type { Plan } from "../experiment/plan.ts";
+import { longestRequestTokens, makeRequestSource } from "../workload/prompts.ts";
+import { localTokenizer, tokenizerPath } from "../workload/tokenizer.ts";
+
+/** All mistakes at once; empty: the plan can be run here. */
+export async function preflight(
+  plan: Plan,
+  projectRoot: string,
+): Promise<readonly UserErrorParts[]> {
+  const planned = new Set(plan.points.map(({ variant }) => variant));
+  const variants = plan.experiment.variants.filter(({ name }) => planned.has(name));
+  const checks = await Promise.all(
+    variants.map((variant) => checkVariant(plan, variant, projectRoot)),
+  );
+  return [...unsupported(plan), ...checks.flat()];
+}
+
+/** What this version can read and plan but not yet measure. */
+function unsupported({ experiment, points }: Plan): readonly UserErrorParts[] {
+  const problems: UserErrorParts[] = [];
+  for (const { name, load } of points) {
+    if (load.kind === "concurrency") continue;
+    problems.push({
+      what: `point ${name}: this version drives a fixed concurrency, not a ${load.kind === "rate" ? "request rate" : "trace"}`,
+      where: `loads.${load.kind}`,
+      mend: "write loads: { concurrency: [...] }, or leave the point out with --only",
+    });
+  }
+  for (const { name, input } of experiment.workloads) {
+    if (input.kind !== "dataset") continue;
+    problems.push({
+      what: `workload ${name}: this version makes its own prompts and does not read a dataset`,
+      where: `workloads.${name}.input`,
+      mend: "write the input's length in tokens: input: 1000",
+    });
+  }
+  if (experiment.measure.rounds.kind === "until") {
+    problems.push({
+      what: "this version measures a number of rounds that is fixed before the start",
+      where: "measure.rounds",
+      mend: `write rounds: ${experiment.measure.rounds.max}, or say --rounds ${experiment.measure.rounds.max}`,
+    });
+  }
+  if (experiment.environment.kind !== "local") {
+    problems.push({
+      what: "this version captures the environment of the machine it runs on only",
+      where: "environment",
+      mend: "take `environment` out; the engine's host can be described under `stated`",
+    });
+  }
+  return problems;
+}
+
+async function checkVariant(
+  plan: Plan,
+  variant: Variant,
+  projectRoot: string,
+): Promise<readonly UserErrorParts[]> {
+  const points = plan.points.filter((point) => point.variant === variant.name);
+  const workloads = plan.experiment.workloads.filter(({ name }) =>
+    points.some(({ workload }) => workload === name),
+  );
+  const longest = workloads.map(longestRequestTokens);
+  const engineProblems = await checkEngine(
+    variant,
+    {
+      longestRequestTokens: longest.includes(undefined)
+        ? undefined
+        : Math.max(...longest.map(Number)),
+      largestConcurrency: Math.max(
+        ...points.map(({ load }) => (load.kind === "concurrency" ? load.concurrency : 1)),
+      ),
+    },
+    { projectRoot },
+  );
+  if (engineProblems.length > 0) return engineProblems;
+  const path = tokenizerPath(variant, projectRoot);
+  // Without a tokenizer on disk the running server is asked; that can't be tried before it runs.
+  return path === undefined ? [] : checkPrompts(variant, workloads, path);
+}
+
+/** Makes one prompt of each workload, so that a length that can't be made is known now. */
+async function checkPrompts(
+  variant: Variant,
+  workloads: readonly Workload[],
+  path: string,
+): Promise<readonly UserErrorParts[]> {
+  try {
+    const tokenizer = await localTokenizer(path);
+    for (const workload of workloads) {
+      if (workload.input.kind === "dataset") continue;
+      await makeRequestSource(
+        { workload, model: variant.model, seed: "preflight", runSeed: "preflight", prepare: 1 },
+        tokenizer,
+      );
+    }
+    return [];
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return error.parts.map((part) => ({ where: `variants.${variant.name}`, ...part }));
+  }
+}

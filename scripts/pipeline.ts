@@ -1,0 +1,407 @@
+// The story of every command: plan, measure, publish. Each function reads as its steps; the work is
+// done in the folders below.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { servedModels } from "./engine/self-report.ts";
+import { captureEnvironment } from "./environment/capture.ts";
+import { toolIdentityOf } from "./environment/client.ts";
+import { processStartedAt, stillRuns } from "./environment/process.ts";
+import type { EnvironmentSnapshot } from "./environment/snapshot.ts";
+import { type ExitCode, exitCode, UserError } from "./errors.ts";
+import { stopOnSignals } from "./executor/interrupt.ts";
+import { createLocalExecutor } from "./executor/local.ts";
+import { type MeasureOutcome, measure } from "./executor/measure.ts";
+import { preflight } from "./executor/preflight.ts";
+import { enginesUnderTest } from "./executor/under-test.ts";
+import { differencesOf } from "./experiment/difference.ts";
+import type { Experiment } from "./experiment/experiment.ts";
+import { makePlan, missingRounds, type Plan, planSummary, type Round } from "./experiment/plan.ts";
+import { ensureFolder, findProject, type Project } from "./experiment/project.ts";
+import { readExperiment } from "./experiment/read-experiment.ts";
+import { slugOf } from "./experiment/slug.ts";
+import { experimentFor } from "./experiment/write-experiment.ts";
+import { gather } from "./report/gather.ts";
+import { createProgress } from "./report/progress.ts";
+import { buildRecordData } from "./report/record-data.ts";
+import { type RenderOptions, renderRecord } from "./report/render-record.ts";
+import {
+  describeDifferences,
+  describePlan,
+  describeRuns,
+  describeSnapshot,
+  describeSummary,
+} from "./report/terminal.ts";
+import { expectedSeconds } from "./store/expected-time.ts";
+import { newRunId } from "./store/run-id.ts";
+import { Store } from "./store/store.ts";
+import { isoWithOffset } from "./units.ts";
+
+interface Common {
+  readonly project: string | undefined;
+  readonly json: boolean;
+}
+
+interface Selection {
+  readonly only: readonly string[];
+  readonly rounds: number | undefined;
+}
+
+interface Rendering {
+  readonly languages: readonly string[] | undefined;
+  readonly formats: readonly string[] | undefined;
+}
+
+/** `benchbook plan`: what a run would measure; starts nothing. */
+export async function plan(
+  path: string,
+  options: Common & Selection & { readonly diff: string | undefined },
+): Promise<ExitCode> {
+  const project = findProject(options.project);
+  const { experiment } = await readExperiment(path);
+  if (options.diff !== undefined) {
+    const differences = differencesOf(experiment, (await readExperiment(options.diff)).experiment);
+    return print(options, differences, () => describeDifferences(differences));
+  }
+  const planned = makePlan(experiment, options);
+  const missing = await preflight(planned, project.root);
+  const estimatedS = await withStore(project, (store) => expectedSeconds(store, planned));
+  const summary = { ...planSummary(planned), estimatedS, missing };
+  print(options, summary, () => describePlan(summary));
+  return missing.length === 0 ? exitCode.fine : exitCode.wrongUse;
+}
+
+/** `benchbook run`: measures what the plan has, or what a run still lacks, then publishes. */
+export async function run(
+  noun: string | undefined,
+  options: Common & Selection & Rendering & { readonly resume: boolean },
+): Promise<ExitCode> {
+  const project = findProject(options.project);
+  const interrupt = stopOnSignals(talk);
+  const store = Store.open(project.database);
+  try {
+    const task = options.resume
+      ? await resumeRun(store, project, noun ?? "latest")
+      : await createRun(store, project, noun, options);
+    const outcome = await measureLeg(store, project, task, interrupt.signal);
+    if (interrupt.signal.aborted) {
+      talk(
+        `Interrupted. What was measured is kept; go on with: benchbook run --resume ${task.run}`,
+      );
+      return exitCode.interrupted;
+    }
+    const published = await publish(store, project, task.run, options);
+    return outcome.failed.length > 0 ? exitCode.failed : published;
+  } finally {
+    store.close();
+    interrupt.release();
+  }
+}
+
+/** `benchbook report`: renders a run again. Starts no engine, changes no sample. */
+export async function report(noun: string, options: Common & Rendering): Promise<ExitCode> {
+  const project = findProject(options.project);
+  return withStore(project, (store) => publish(store, project, store.resolveRun(noun), options));
+}
+
+/** `benchbook env`: this machine as a record would show it. */
+export async function env(options: Common): Promise<ExitCode> {
+  const snapshot = await captureEnvironment({
+    engines: [],
+    stated: { other: {} },
+    projectRoot: options.project ?? process.cwd(),
+  });
+  return print(options, snapshot, () => describeSnapshot(snapshot));
+}
+
+/** `benchbook list`: the runs, newest first. */
+export function list(options: Common): Promise<ExitCode> {
+  return withStore(findProject(options.project), (store) => {
+    const runs = store.listRuns();
+    return print(options, { runs }, () => describeRuns(runs));
+  });
+}
+
+/** `benchbook init`: an experiment file for a server that runs. */
+export async function init(
+  url: string,
+  options: Common & {
+    readonly model: string | undefined;
+    readonly key: string | undefined;
+    readonly tokenizer: string | undefined;
+    readonly out: string | undefined;
+  },
+): Promise<ExitCode> {
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new UserError({ what: `"${url}" is no http URL`, mend: "http://127.0.0.1:8000" });
+  }
+  const baseUrl = url.replace(/\/+$/, "").replace(/\/v1$/, "");
+  const key = options.key === undefined ? undefined : process.env[options.key];
+  const served = await servedModels({
+    baseUrl,
+    headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
+  });
+  if ("why" in served) {
+    throw new UserError(
+      {
+        what: `no OpenAI-compatible server answers there: ${served.why}`,
+        where: baseUrl,
+        mend: "start it, or correct the address; --key NAME when it wants a key",
+      },
+      { exitCode: exitCode.failed },
+    );
+  }
+  const model = served.models.find(({ id }) => options.model === undefined || id === options.model);
+  if (model === undefined) {
+    throw new UserError({
+      what:
+        options.model === undefined
+          ? "the server lists no model"
+          : `the server has no model "${options.model}"`,
+      where: `${baseUrl}/v1/models`,
+      mend: `one of: ${served.models.map(({ id }) => id).join(", ") || "none is served"}`,
+    });
+  }
+  const name = slugOf(model.id) ?? "server";
+  const path = options.out ?? join("experiments", `${name}.yaml`);
+  if (existsSync(path)) {
+    throw new UserError({
+      what: `${path} exists already`,
+      mend: "say another file with --out FILE",
+    });
+  }
+  ensureFolder(resolve(path, ".."));
+  writeFileSync(
+    path,
+    experimentFor({
+      ...options,
+      url: baseUrl,
+      model: model.id,
+      name,
+      maxModelLen: model.maxModelLen,
+    }),
+  );
+  return print(options, { experiment: path }, () => `${path}\nnext: benchbook plan ${path}\n`);
+}
+
+/** The version of this program. */
+export function version(): string {
+  const file: unknown = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../package.json"), "utf8"),
+  );
+  return typeof file === "object" && file !== null && "version" in file
+    ? String(file.version)
+    : "unknown";
+}
+
+/** The notebook that ships with benchbook; any other name is a path in the project. */
+const defaultNotebook = "test-record";
+
+/** A run and the rounds of it that are to be measured now. */
+interface Task {
+  readonly run: string;
+  readonly plan: Plan;
+  readonly rounds: readonly Round[];
+  readonly before: EnvironmentSnapshot;
+}
+
+async function createRun(
+  store: Store,
+  project: Project,
+  path: string | undefined,
+  selection: Selection,
+): Promise<Task> {
+  if (path === undefined) {
+    throw new UserError({
+      what: "which experiment?",
+      mend: "benchbook run experiments/quickstart.yaml",
+    });
+  }
+  const read = await readExperiment(path);
+  const planned = makePlan(read.experiment, selection);
+  await refuseWhatCannotRun(planned, project);
+  const before = await snapshotOf(read.experiment, project);
+  const now = Date.now();
+  const run = newRunId(read.experiment.name, now, Math.random);
+  store.createRun({
+    run,
+    experiment: read.experiment.name,
+    title: read.experiment.title,
+    experimentSource: read.source,
+    experimentPath: relative(project.root, read.path),
+    resolved: read.experiment,
+    plan: planned,
+    tool: toolIdentityOf(before),
+    createdAt: isoWithOffset(now),
+  });
+  return { run, plan: planned, rounds: planned.rounds, before };
+}
+
+async function resumeRun(store: Store, project: Project, noun: string): Promise<Task> {
+  const run = store.resolveRun(noun);
+  const live = store.liveLeg(run);
+  if (live?.host === hostname() && stillRuns(live.pid, live.pidStartedAt)) {
+    throw new UserError({
+      what: `${run} is still being measured by process ${live.pid}`,
+      mend: "wait for it, or stop it with Ctrl-C where it runs",
+    });
+  }
+  const { plan: planned } = store.readRun(run);
+  const rounds = missingRounds(planned, store.missingTrials(run));
+  if (rounds.length === 0) talk(`${run} has all its trials; its record is rendered again`);
+  else await refuseWhatCannotRun(planned, project);
+  return { run, plan: planned, rounds, before: await snapshotOf(planned.experiment, project) };
+}
+
+async function measureLeg(
+  store: Store,
+  project: Project,
+  { run, plan: planned, rounds, before }: Task,
+  signal: AbortSignal,
+): Promise<MeasureOutcome> {
+  const { experiment } = planned;
+  const steps = rounds.flatMap(({ round, starts }) =>
+    starts.flatMap(({ trials }) =>
+      trials.map(({ point }) => ({ point, round, rounds: planned.roundCount })),
+    ),
+  );
+  if (steps.length === 0) return { measured: 0, failed: [] };
+  const leg = store.beginLeg(run, {
+    startedAt: isoWithOffset(Date.now()),
+    pid: process.pid,
+    pidStartedAt: processStartedAt(process.pid),
+    host: hostname(),
+    argv: process.argv.slice(2),
+    tool: toolIdentityOf(before),
+  });
+  store.appendSnapshot(run, { leg, scope: "run-before" }, before);
+  talk(
+    `Run ${run}: ${steps.length} trials of ${planned.points.length} points in ${planned.roundCount} rounds`,
+  );
+  const executor = createLocalExecutor({
+    experiment,
+    points: planned.points,
+    projectRoot: project.root,
+    signal,
+    snapshot: (variant, engine) =>
+      captureEnvironment({
+        light: true,
+        engines: enginesUnderTest(
+          { ...experiment, variants: [variant] },
+          project.root,
+          engine.facts,
+        ),
+        stated: experiment.stated,
+        projectRoot: project.root,
+      }),
+  });
+  const progress = createProgress(steps);
+  let reason: "complete" | "interrupted" | "failed" = "failed";
+  try {
+    const outcome = await measure(
+      {
+        run,
+        leg,
+        rounds,
+        roundsInAll: planned.roundCount,
+        logFolder: ensureFolder(join(project.data, "runs", run)),
+        signal,
+      },
+      executor,
+      store,
+      progress,
+    );
+    if (!signal.aborted) {
+      store.appendSnapshot(run, { leg, scope: "run-after" }, await snapshotOf(experiment, project));
+    }
+    reason = signal.aborted ? "interrupted" : "complete";
+    return outcome;
+  } finally {
+    progress.close();
+    await executor.close();
+    store.endLeg(run, leg, { endedAt: isoWithOffset(Date.now()), reason });
+  }
+}
+
+/** Computes, checks and renders a run; prints its summary. */
+async function publish(
+  store: Store,
+  project: Project,
+  run: string,
+  options: Common & Rendering,
+): Promise<ExitCode> {
+  const { material, estimates, audit } = gather(store, run);
+  store.appendEstimates(run, estimates);
+  store.appendAudit(run, audit);
+  const data = buildRecordData(material);
+  const reports = await renderRecord(data, {
+    ...renderingOf(material.experiment, options, project),
+    outDir: join(project.reports, run),
+    notice: talk,
+  });
+  const paths = reports.map((path) => relative(process.cwd(), path));
+  print(options, { run, verdict: audit.verdict, findings: audit.findings, reports: paths }, () =>
+    describeSummary(data, paths),
+  );
+  return audit.verdict === "invalid" ? exitCode.failed : exitCode.fine;
+}
+
+/** The experiment's notebook, languages and formats, or those that the command names. */
+function renderingOf(
+  { report: wanted }: Experiment,
+  { languages, formats }: Rendering,
+  project: Project,
+): Pick<RenderOptions, "languages" | "formats" | "notebookPath"> {
+  return {
+    languages:
+      languages?.map((name) => oneOf("lang", name, ["zh", "en"] as const)) ?? wanted.languages,
+    formats:
+      formats?.map((name) => oneOf("format", name, ["html", "md", "pdf"] as const)) ??
+      wanted.formats,
+    ...(wanted.notebook === defaultNotebook
+      ? {}
+      : { notebookPath: resolve(project.root, wanted.notebook) }),
+  };
+}
+
+function oneOf<Name extends string>(option: string, name: string, names: readonly Name[]): Name {
+  const found = names.find((candidate) => candidate === name);
+  if (found !== undefined) return found;
+  throw new UserError({
+    what: `--${option} has no "${name}"`,
+    mend: `one or more of ${names.join(",")}`,
+  });
+}
+
+async function refuseWhatCannotRun(planned: Plan, project: Project): Promise<void> {
+  const problems = await preflight(planned, project.root);
+  if (problems.length > 0) throw new UserError(problems);
+}
+
+function snapshotOf(experiment: Experiment, project: Project): Promise<EnvironmentSnapshot> {
+  return captureEnvironment({
+    engines: enginesUnderTest(experiment, project.root, undefined),
+    stated: experiment.stated,
+    projectRoot: project.root,
+  });
+}
+
+async function withStore<T>(project: Project, use: (store: Store) => T | Promise<T>): Promise<T> {
+  const store = Store.open(project.database);
+  try {
+    return await use(store);
+  } finally {
+    store.close();
+  }
+}
+
+/** Results go to stdout: JSON for machines, text for people. */
+function print({ json }: Common, value: unknown, text: () => string): ExitCode {
+  process.stdout.write(json ? `${JSON.stringify(value, null, 2)}\n` : text());
+  return exitCode.fine;
+}
+
+/** Talk goes to stderr. */
+function talk(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
