@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { seededRandom } from "./experiment/random.ts";
 import { Store } from "./store/store.ts";
 import type { StoredRun } from "./store/stored-run.ts";
 import {
@@ -263,11 +264,21 @@ describe("an engine that fails", () => {
       "tiny",
       tinyExperiment({
         loads: "{ concurrency: [1, 2, 4] }",
-        measure: "{ rounds: 1, requests: 60, percentiles: [50] }",
+        measure: "{ rounds: 1, requests: 400, percentiles: [50] }",
       }),
     );
     const running = project.start("run", path, "--json");
     await running.said(/\[1\/3\]/);
+    // In the middle of the second trial: some of its requests are in the database already.
+    await expect
+      .poll(
+        () =>
+          query(
+            "SELECT count(*) FROM request JOIN trial USING (attempt_id) WHERE trial.status = 'unfinished'",
+          )[0]?.[0],
+        { timeout: 20_000, interval: 50 },
+      )
+      .toBeGreaterThan(0);
     for (const pid of enginesOf(running)) process.kill(pid, "SIGKILL");
     const { code, stdout, stderr } = await running.ended;
     expect(stderr).toContain("the engine died (killed by SIGKILL)");
@@ -380,47 +391,37 @@ describe("an interrupted run", () => {
   }, async () => {
     const path = project.experiment(
       "tiny",
-      tinyExperiment({ measure: "{ rounds: 4, requests: 6, percentiles: [50] }" }),
+      tinyExperiment({ measure: "{ rounds: 12, requests: 40, percentiles: [50] }" }),
     );
-    let kills = 0;
-    let argv = ["run", path];
-    // Seeded moments, spread over start, trial and the time between trials.
-    let state = 20251219;
-    const nextShare = (): number => {
-      state = (state * 48271) % 2147483647;
-      return state / 2147483647;
-    };
-    let last = await killAfter(argv, 0);
-    for (; kills < 20; kills += 1) {
-      argv =
-        existsSync(join(project.root, "data/benchbook.db")) && hasRun()
-          ? ["run", "--resume"]
-          : ["run", path];
-      last = await killAfter(argv, 200 + 2500 * nextShare());
-      // It opens, is whole, and holds only complete rows.
+    // Seeded moments, spread over the start, the trials and the time between them.
+    const random = seededRandom("twenty kills");
+    let killed = 0;
+    while (killed < 20) {
+      const argv = hasRun() ? ["run", "--resume"] : ["run", path];
+      const running = project.start(...argv);
+      const timer = setTimeout(() => running.child.kill("SIGKILL"), 200 + 2000 * random());
+      const { signal } = await running.ended;
+      clearTimeout(timer);
+      expect(signal).toBe("SIGKILL");
+      killed += 1;
       if (hasRun()) expect(query("PRAGMA integrity_check")).toEqual([["ok"]]);
-      if (last === "ended") break;
     }
-    const final = await project.run("run", "--resume", "--json");
-    const { findings } = runResult.parse(JSON.parse(final.stdout));
+    const { stdout } = await project.run("run", "--resume", "--json");
+    const { reports, findings } = runResult.parse(JSON.parse(stdout));
     const run = storedRun();
-    expect(
-      new Set(run.attempts.filter(({ counts }) => counts).map(({ trial }) => trial)).size,
-    ).toBe(8);
-    expect(run.legs.length).toBeGreaterThan(1);
+    const counted = run.attempts.filter(({ counts }) => counts);
+    expect(new Set(counted.map(({ trial }) => trial)).size).toBe(24);
+    expect(run.legs.length).toBeGreaterThan(5);
     expect(findings.map(({ rule }) => rule)).toContain("S1");
+    const english = reports.find((file) => file.endsWith("en.md")) ?? "";
+    expect(readFileSync(join(project.root, english), "utf8")).toContain("resumed");
   });
 
   function hasRun(): boolean {
-    return query("SELECT count(*) FROM run")[0]?.[0] !== 0;
-  }
-
-  async function killAfter(argv: readonly string[], afterMs: number): Promise<"killed" | "ended"> {
-    const running = project.start(...argv);
-    const timer = setTimeout(() => running.child.kill("SIGKILL"), afterMs);
-    const { signal } = await running.ended;
-    clearTimeout(timer);
-    return signal === "SIGKILL" ? "killed" : "ended";
+    return (
+      existsSync(join(project.root, "data/benchbook.db")) &&
+      query("SELECT count(*) FROM run")[0]?.[0] !== 0
+    );
   }
 
   it("is not resumed while it still runs", { timeout: 120_000 }, async () => {

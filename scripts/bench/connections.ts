@@ -38,8 +38,9 @@ export async function openConnections(
   let closed = false;
   const openOne = (): Promise<void> =>
     new Promise((resolve) => {
-      connect(target, (_error, socket) => {
-        if (socket !== null) {
+      connect(target, (...[error, socket]) => {
+        // Refused, undici gives no second argument at all: the error alone tells.
+        if (error === null) {
           if (closed) socket.destroy();
           else ready.push(socket);
         }

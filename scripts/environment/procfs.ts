@@ -7,9 +7,17 @@ export function lineOf(text: string, name: string): string | undefined {
   return value === "" ? undefined : value;
 }
 
-/** What follows " -- " goes to init, not to the kernel, and is nobody's business here. */
+/**
+ * The parameters that decide how the kernel behaves. What follows " -- " goes to init; which init,
+ * root and image it is says where this machine came from, which is nobody's business here.
+ */
 export function kernelPartOf(cmdline: string): string {
-  return cmdline.trim().split(/\s--(?:\s|$)/)[0] ?? "";
+  const [kernelPart = ""] = cmdline.trim().split(/\s--(?:\s|$)/);
+  const ofOrigin = /^(?:init|rdinit|root|initrd|BOOT_IMAGE)=/;
+  return kernelPart
+    .split(/\s+/)
+    .filter((parameter) => !ofOrigin.test(parameter))
+    .join(" ");
 }
 
 /** undefined where /proc/cpuinfo does not number cores and sockets, as on ARM. */

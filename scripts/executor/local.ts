@@ -1,5 +1,6 @@
 // Runs starts on this machine: launches the engine, drives its trials, survives its death, stops it.
 // Yields what happens as it happens; who stores it is the pipeline's business.
+import { setTimeout as delay } from "node:timers/promises";
 import type { LoadProgress } from "../bench/closed-loop.ts";
 import { drive } from "../bench/drive.ts";
 import type { DriveSummary, EngineReading, RequestRecord } from "../bench/request-record.ts";
@@ -79,6 +80,12 @@ export interface LocalExecutorOptions {
   /** The light snapshot around every trial. */
   readonly snapshot: (variant: Variant, engine: RunningEngine) => Promise<EnvironmentSnapshot>;
 }
+
+/** How long the load waits for the engine's counters. */
+const firstReadingLimitMs = 2000;
+
+/** How long a failed trial waits for word that its engine died. */
+const deathLimitMs = 1000;
 
 /** How long a trial waits for what an earlier one left running on the engine. */
 const idleLimitMs = 30_000;
@@ -229,7 +236,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       watchEngine(engine.endpoint, {
         everyMs: experiment.telemetry.engineMs,
         zeroMs,
-        signal: telemetry.signal,
+        signal: AbortSignal.any([telemetry.signal, stop]),
       }),
       telemetry,
     );
@@ -247,6 +254,8 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     }
     if (summary === undefined) throw new Error("a drive ended without its summary");
     const { outcome } = summary;
+    // Requests of a dead engine may fail before the death is known; it is the better reason.
+    if (outcome.kind === "aborted" && !stop.aborted) await aborted(death, deathLimitMs);
     yield {
       kind: "trial-ended",
       trial,
@@ -256,7 +265,12 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
           : stop.aborted && !death.aborted
             ? "interrupted"
             : "failed",
-      reason: outcome.kind === "complete" ? undefined : outcome.reason,
+      reason:
+        outcome.kind === "complete"
+          ? undefined
+          : death.aborted
+            ? String(death.reason)
+            : outcome.reason,
       summary,
     };
     if (!death.aborted) {
@@ -314,7 +328,8 @@ async function* mergeEvents(
   const firstReading = readings.next();
   const driving = (async () => {
     try {
-      await firstReading;
+      // An engine whose counters can't be read is measured all the same.
+      await Promise.race([firstReading, delay(firstReadingLimitMs, undefined, { ref: false })]);
       let step = await records.next();
       while (step.done !== true) {
         put({ kind: "request", record: step.value });
@@ -354,6 +369,11 @@ async function* mergeEvents(
     // A consumer that stops listening ends the drive too.
     if (state.open) await abandon(records);
   }
+}
+
+/** Resolves when the signal is aborted, or after `limitMs`. */
+async function aborted(signal: AbortSignal, limitMs: number): Promise<void> {
+  await delay(limitMs, undefined, { signal }).catch(() => undefined);
 }
 
 /** Ends a generator that nobody reads any more; what it would have returned is not wanted. */

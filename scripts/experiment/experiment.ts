@@ -45,7 +45,7 @@ export interface EmbeddedEngine extends LaunchedEngine {
 }
 
 /** vLLM, launched by benchbook. */
-export interface VllmEngine extends LaunchedEngine {
+interface VllmEngine extends LaunchedEngine {
   readonly kind: "vllm";
   readonly venv?: string;
   readonly python?: string;

@@ -30,7 +30,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-const writer = join(import.meta.dirname, "..", "testing", "store-writer.ts");
+const writer = join(import.meta.dirname, "../../dist/testing/store-writer.js");
 
 /**
  * Runs the writer in a process of its own until it ends by itself or has said `killAfter` lines, when
@@ -42,7 +42,7 @@ async function write(
   killAfter = Number.POSITIVE_INFINITY,
 ): Promise<readonly WriterLine[]> {
   const options = [path, run, trials, requests, pauseMs].map(String);
-  const child = spawn(process.execPath, ["--import", "tsx", writer, ...options], {
+  const child = spawn(process.execPath, [writer, ...options], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const lines: WriterLine[] = [];

@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 const program = join(import.meta.dirname, "../../dist/cli.js");
 
-export interface Ended {
+interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;

@@ -2,6 +2,7 @@
 // part of the path (`/reset/v1/completions`), or as the test says for each request.
 import type { ServerResponse } from "node:http";
 import {
+  answerBasics,
   type CompletionBody,
   chunkOf,
   dataEvent,
@@ -167,6 +168,7 @@ export async function startFaultyServer(
 ): Promise<FaultyServer> {
   let requestCount = 0;
   const server = await startLocalServer(async (request, response) => {
+    if (await answerBasics(request, response)) return;
     if (request.method !== "POST") {
       response.writeHead(404).end();
       return;

@@ -2,6 +2,7 @@
 // leaves no connection behind.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { z } from "zod";
 
 export interface LocalServer {
   /** "http://127.0.0.1:40123". */
@@ -54,10 +55,28 @@ export interface CompletionBody {
 }
 
 /** The few fields of a completion request that a simulated server looks at. */
-export async function readJson(request: IncomingMessage): Promise<unknown> {
+async function readJson(request: IncomingMessage): Promise<unknown> {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
   return JSON.parse(Buffer.concat(parts).toString("utf8"));
+}
+
+/** Answers `/v1/models` and `/tokenize` (words are tokens); false: the request is for something else. */
+export async function answerBasics(
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
+  if (request.url === "/v1/models") {
+    const model = { id: "paced", owned_by: "benchbook", max_model_len: 4096 };
+    response.end(JSON.stringify({ data: [model] }));
+    return true;
+  }
+  if (request.url === "/tokenize") {
+    const { prompt } = z.object({ prompt: z.string() }).parse(await readJson(request));
+    response.end(JSON.stringify({ count: prompt.trim().split(/\s+/).length }));
+    return true;
+  }
+  return false;
 }
 
 export async function readCompletionBody(request: IncomingMessage): Promise<CompletionBody> {

@@ -35,8 +35,8 @@ describe("startPacedServer", () => {
   });
 
   it("runs as a program of its own and tells what it sent", async () => {
-    const program = fileURLToPath(new URL("./paced-server.ts", import.meta.url));
-    const child = spawn(process.execPath, ["--import", "tsx", program, '{"ttftMs":2,"gapMs":1}'], {
+    const program = fileURLToPath(new URL("../../dist/testing/paced-server.js", import.meta.url));
+    const child = spawn(process.execPath, [program, '{"ttftMs":2,"gapMs":1}'], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     try {

@@ -4,15 +4,14 @@
 
 import type { ServerResponse } from "node:http";
 import { pathToFileURL } from "node:url";
-import { z } from "zod";
 import { epochMsOf, nowMs } from "../units.ts";
 import {
+  answerBasics,
   type CompletionBody,
   chunkOf,
   doneEvent,
   type LocalServer,
   readCompletionBody,
-  readJson,
   startLocalServer,
   startStream,
   usageEvent,
@@ -95,10 +94,8 @@ export async function startPacedServer({
   };
 
   const server = await startLocalServer(async (request, response) => {
-    if (request.url === "/tokenize") {
-      const text = z.object({ prompt: z.string() }).parse(await readJson(request)).prompt;
-      response.end(JSON.stringify({ count: text.trim().split(/\s+/).length }));
-    } else if (request.method === "POST") {
+    if (await answerBasics(request, response)) return;
+    if (request.method === "POST") {
       const body = await readCompletionBody(request);
       inFlight += 1;
       await serve(body, response).finally(() => {
@@ -114,10 +111,6 @@ export async function startPacedServer({
           `vllm:generation_tokens_total{engine="0"} ${tokensSent}.0`,
           "",
         ].join("\n"),
-      );
-    } else if (request.url === "/v1/models") {
-      response.end(
-        JSON.stringify({ data: [{ id: "paced", owned_by: "benchbook", max_model_len: 4096 }] }),
       );
     } else if (request.url === "/log") {
       response.setHeader("content-type", "application/json");

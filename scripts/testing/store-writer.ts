@@ -1,5 +1,5 @@
 // A process of its own that writes runs, for the tests of what survives two writers and a kill:
-//   node --import tsx store-writer.ts FILE RUN TRIALS REQUESTS PAUSE_MS
+//   node dist/testing/store-writer.js FILE RUN TRIALS REQUESTS PAUSE_MS
 // It says on stdout, a JSON line each, what it appended and when, and which trials it ended.
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";

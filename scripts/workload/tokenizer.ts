@@ -9,7 +9,7 @@ import { messageOf, UserError } from "../errors.ts";
 import type { Variant } from "../experiment/experiment.ts";
 
 /** How a prompt reaches the model: as text, or as a user's message through the chat template. */
-export type PromptForm = "completions" | "chat";
+type PromptForm = "completions" | "chat";
 
 export interface PromptTokenizer {
   /** Where the counts come from; printed in the record. */

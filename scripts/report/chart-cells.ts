@@ -1,0 +1,81 @@
+// The chart cell: one figure per workload, its finding, its caption with what the numbers rest on.
+import { type CellContext, checkOptions, pointsOf, word } from "./cell-context.ts";
+import { type ChartId, chartIds } from "./charts.ts";
+import type { Block, Figure } from "./document.ts";
+import type { Cell } from "./notebook-source.ts";
+import { textInlines } from "./phrase.ts";
+import type { RecordData } from "./record-data.ts";
+import { computedOf } from "./results-table.ts";
+
+/** A figure per workload: points of different workloads share no axis. */
+export async function chartFigures(cell: Cell, context: CellContext): Promise<readonly Block[]> {
+  checkOptions(context, cell, ["variants", "workloads", "points"]);
+  const points = pointsOf(context, cell);
+  const workloads = [...new Set(points.map((point) => point.workload))];
+  const blocks: Block[] = [];
+  for (const workload of workloads) {
+    const names = points.filter((point) => point.workload === workload).map(({ name }) => name);
+    const id = chartIds.find((one) => one === cell.name);
+    if (id === undefined) continue;
+    blocks.push(
+      await chartFigure(id, names, workloads.length > 1 ? workload : undefined, 744, context),
+    );
+  }
+  return blocks;
+}
+
+/** One chart of the named points as a figure, or the sentence that says why there is none. */
+export async function chartFigure(
+  id: ChartId,
+  names: readonly string[],
+  workload: string | undefined,
+  width: 744 | 468,
+  context: CellContext,
+): Promise<Figure | Extract<Block, { kind: "paragraph" }>> {
+  const { data, language, drawChart } = context;
+  const points = data.charts.filter((point) => names.includes(point.name));
+  const [wide, narrow] = [
+    await drawChart({ id, language, width, points }),
+    await drawChart({ id, language, width: 346, points }),
+  ];
+  if (wide.status === "empty" || narrow.status === "empty") {
+    const reason = wide.status === "empty" ? wide.reason : "";
+    return {
+      kind: "paragraph",
+      content: textInlines(word(context, "chart_empty", { reason }), language),
+    };
+  }
+  const number = context.number("figure");
+  const omitted =
+    wide.omitted.length === 0
+      ? ""
+      : word(context, "chart_omitted", {
+          points: wide.omitted.join(word(context, "list_separator")),
+        }) + word(context, "full_stop");
+  const note = [wide.note, omitted, data.basisNote[language]].filter((text) => text !== "");
+  return {
+    kind: "figure",
+    id: `fig-${number.replaceAll(/\D/g, "")}`,
+    numbered: number,
+    chart: workload === undefined ? id : `${id}-${workload}`,
+    finding: wide.finding,
+    caption: textInlines(note.join(language === "zh" ? "" : " "), language),
+    wide: wide.svg,
+    narrow: narrow.svg,
+    computed: computedOf(
+      chartMetrics(id, data).map((key) => ({ key })),
+      context,
+    ),
+  };
+}
+
+/** What a chart shows, for its sources. */
+export function chartMetrics(id: ChartId, data: RecordData): readonly string[] {
+  const keys: Readonly<Record<ChartId, readonly string[]>> = {
+    "throughput-interactivity": ["output_tps", "decode_tps"],
+    "ttft-by-concurrency": ["ttft.mean", "concurrency_achieved"],
+    "output-throughput": ["output_tps", "concurrency_achieved"],
+    "round-strip": ["output_tps"],
+  };
+  return keys[id].filter((key) => Object.hasOwn(data.metrics, key));
+}

@@ -1,0 +1,77 @@
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { reasons } from "../environment/reasons.ts";
+import { fieldGroups } from "../environment/snapshot.ts";
+import { UserError } from "../errors.ts";
+import { fieldLabel, readDictionary, translated, wordOf } from "./dictionary.ts";
+import { templatesFolder } from "./render-record.ts";
+
+const dictionary = readDictionary(join(templatesFolder, "dictionary.json"));
+const han = /\p{Script=Han}/u;
+
+describe("the dictionary", () => {
+  const { glossary, ...shelves } = dictionary;
+  const entries = [
+    ...Object.entries(shelves).flatMap(([shelf, words]) =>
+      Object.entries(words).map(([name, text]) => ({ name: `${shelf}.${name}`, text })),
+    ),
+    ...Object.entries(glossary).flatMap(([name, { term, meaning }]) => [
+      { name: `glossary.${name}.term`, text: term },
+      { name: `glossary.${name}.meaning`, text: meaning },
+    ]),
+  ];
+
+  it("has hundreds of words", () => {
+    expect(entries.length).toBeGreaterThan(200);
+  });
+
+  it("has English without Chinese, but for the name of the other language", () => {
+    const mixed = entries.filter(
+      ({ name, text }) => han.test(text.en) && name !== "words.other_language",
+    );
+    expect(mixed.map(({ name }) => name)).toEqual([]);
+  });
+
+  it("has the same places to fill in both languages", () => {
+    const places = (text: string): string => (text.match(/\{\w+\}/g) ?? []).sort().join();
+    const uneven = entries.filter(({ text }) => places(text.zh) !== places(text.en));
+    expect(uneven.map(({ name }) => name)).toEqual([]);
+  });
+
+  it("uses full-width punctuation in Chinese", () => {
+    const halfWidth = entries.filter(({ text }) => /\p{Script=Han}[,;:?!]/u.test(text.zh));
+    expect(halfWidth.map(({ name }) => name)).toEqual([]);
+  });
+
+  it("translates every reason that a probe may give, and names every group", () => {
+    const missing = Object.values(reasons).filter(
+      (reason) => !Object.hasOwn(dictionary.reasons, reason),
+    );
+    expect(missing).toEqual([]);
+    expect(Object.keys(dictionary.field_groups)).toEqual(expect.arrayContaining([...fieldGroups]));
+  });
+});
+
+describe("looking up", () => {
+  it("fills places and refuses words that are not there", () => {
+    expect(wordOf(dictionary, "words", "passed", "en", { count: "6" })).toBe("6 rules checked");
+    expect(() => wordOf(dictionary, "words", "constructor", "en")).toThrow("no words.constructor");
+  });
+
+  it("names a field by its id, then by its pattern, then by what remains of the id", () => {
+    expect(fieldLabel(dictionary, ["host.kernel"], "zh")).toBe("内核版本");
+    expect(fieldLabel(dictionary, ["model.fp8.path", "model.*.path"], "en")).toBe(
+      dictionary.fields["model.*.path"]?.en,
+    );
+    const config = ["engine.fp8.config.block_size", "engine.*.config.block_size"];
+    expect(fieldLabel(dictionary, config, "en")).toBe("config.block_size");
+  });
+
+  it("leaves a reason as it is that nobody translated", () => {
+    expect(translated(dictionary, "reasons", "the moon was full", "zh")).toBe("the moon was full");
+  });
+
+  it("refuses a file that it cannot use, naming it", () => {
+    expect(() => readDictionary("no/such/dictionary.json")).toThrow(UserError);
+  });
+});

@@ -1,0 +1,57 @@
+// From a point of the record to what the charts draw: plain numbers, with the text of the tables, so
+// that a figure and a table agree to the digit.
+import type { Estimate } from "../stats/samples.ts";
+import type { ChartPoint, ChartValue } from "./chart-data.ts";
+import type { RecordMaterial } from "./record-material.ts";
+import type { PointData, VariantData } from "./record-parts.ts";
+
+/** The chart point of a measured point; none for a point of which nothing was measured. */
+export function chartPointOf(
+  point: PointData,
+  material: RecordMaterial,
+  variants: readonly VariantData[],
+): readonly ChartPoint[] {
+  const measured = material.measured.find((one) => one.point === point.name);
+  const planned = material.points.find((one) => one.name === point.name);
+  if (measured === undefined || planned === undefined || point.mark === "not_checked") return [];
+  const variant = variants.find((one) => one.name === point.variant);
+  const metrics: Record<string, ChartValue> = {};
+  for (const [key, estimate] of measured.estimates) {
+    const value = chartValue(estimate, printed(point, key));
+    if (value !== undefined) metrics[key] = value;
+  }
+  const achieved = metrics["concurrency_achieved"];
+  return [
+    {
+      variant: point.variant,
+      variantLabel: variant?.name ?? point.variant,
+      colorIndex: point.place,
+      name: point.name,
+      plannedConcurrency:
+        planned.load.kind === "concurrency" ? planned.load.concurrency : undefined,
+      achievedConcurrency: achieved,
+      verdict: point.mark,
+      metrics,
+    },
+  ];
+}
+
+function chartValue(estimate: Estimate, text: string | undefined): ChartValue | undefined {
+  if (estimate.value === undefined) return undefined;
+  return {
+    value: estimate.value,
+    low: estimate.low,
+    high: estimate.high,
+    perRound: estimate.perRound,
+    ...(text === undefined ? {} : { text }),
+  };
+}
+
+function printed(point: PointData, key: string): string | undefined {
+  const number = point.numbers[key];
+  if (number?.text === undefined) return undefined;
+  if (number.plusMinus !== undefined) return `${number.text} ±${number.plusMinus}`;
+  return number.interval === undefined
+    ? number.text
+    : `${number.text} [${number.interval.low}, ${number.interval.high}]`;
+}

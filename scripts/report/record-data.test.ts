@@ -1,0 +1,151 @@
+import { describe, expect, it } from "vitest";
+import type { Estimate } from "../stats/samples.ts";
+import { formatNumber } from "../units.ts";
+import { syntheticMaterial } from "./fixtures/synthetic-run.ts";
+import { buildRecordData } from "./record-data.ts";
+import { type Phrase, partText } from "./record-parts.ts";
+
+const material = syntheticMaterial();
+const data = buildRecordData(material);
+
+function textOf(phrase: Phrase): string {
+  return phrase.map((part) => partText(part, "en")).join("");
+}
+
+describe("buildRecordData", () => {
+  it("has a row for every point of the plan, with its verdict", () => {
+    expect(data.points.map(({ name, mark }) => [name, mark])).toEqual([
+      ["fp32/c1", "valid"],
+      ["fp32/c4", "qualified"],
+      ["fp32/c8", "valid"],
+      ["q8/c1", "valid"],
+      ["q8/c4", "valid"],
+      ["q8/c8", "invalid"],
+    ]);
+  });
+
+  it("prints every estimate with the decimals of its column", () => {
+    for (const [key, { scale }] of Object.entries(data.metrics)) {
+      const decimals = new Set(
+        data.points.flatMap(({ numbers }) => {
+          const text = numbers[key]?.text;
+          return text === undefined ? [] : [text.split(".")[1]?.length ?? 0];
+        }),
+      );
+      expect(decimals.size, key).toBeLessThanOrEqual(1);
+      for (const point of material.measured) {
+        const estimate: Estimate | undefined = point.estimates.get(key);
+        const printed = data.points.find(({ name }) => name === point.point)?.numbers[key];
+        const [places = 0] = decimals;
+        expect(printed?.text).toBe(
+          estimate?.value === undefined ? undefined : formatNumber(estimate.value * scale, places),
+        );
+      }
+    }
+  });
+
+  it("gives each finding once, worst first, and its reasons to the point", () => {
+    expect(data.findings.map(({ id, rule, mark }) => [id, rule, mark])).toEqual([
+      ["f-1", "E3", "invalid"],
+      ["f-2", "E18", "qualified"],
+      ["f-3", "E23", undefined],
+    ]);
+    expect(
+      data.points.find(({ name }) => name === "q8/c8")?.reasons.map(({ rule }) => rule),
+    ).toEqual(["E3"]);
+  });
+
+  it("lists the seam, the failed attempt and the dead engine", () => {
+    expect(data.deviations.map(({ id, kind }) => [id, kind])).toEqual([
+      ["D-1", "seam"],
+      ["D-2", "attempt"],
+      ["D-3", "engine"],
+    ]);
+    expect(textOf(data.deviations[1]?.handling ?? [])).toContain("measured again and finished");
+  });
+
+  it("lists missing trials, drift that decides comparability, waivers and a dirty tool", () => {
+    const dirty = buildRecordData({
+      ...material,
+      run: {
+        ...material.run,
+        plannedTrials: material.run.plannedTrials + 2,
+        tool: { ...material.run.tool, dirty: true },
+      },
+      environment: {
+        ...material.environment,
+        differences: [
+          {
+            id: "gpu.0.driver",
+            class: "comparability",
+            before: { state: "value", value: "580" },
+            after: { state: "value", value: "581" },
+          },
+        ],
+      },
+      audit: {
+        ...material.audit,
+        findings: material.audit.findings.map((finding) => ({
+          ...finding,
+          waived: { reason: "short by design", by: "lab" },
+        })),
+      },
+    });
+    expect(dirty.deviations.map(({ kind }) => kind)).toEqual([
+      "missing",
+      "seam",
+      "attempt",
+      "engine",
+      "drift",
+      "waiver",
+      "tool",
+    ]);
+    expect(textOf(dirty.deviations[0]?.what ?? [])).toBe("20 trials planned, 18 finished");
+  });
+
+  it("prints one round without intervals and says so", () => {
+    const one = buildRecordData(syntheticMaterial({ rounds: 1 }));
+    const numbers = one.points.flatMap((point) => Object.values(point.numbers));
+    expect(
+      numbers.every(({ plusMinus, interval }) => plusMinus === undefined && interval === undefined),
+    ).toBe(true);
+    expect(one.intervalNote.en).toContain("No confidence interval");
+    expect(one.flags["intervals"]).toBe(false);
+  });
+
+  it("keeps a point of which nothing was measured, without a verdict", () => {
+    const partial = buildRecordData({ ...material, measured: material.measured.slice(1) });
+    const [first] = partial.points;
+    expect(first?.mark).toBe("not_checked");
+    expect(first?.numbers["requests_measured"]?.text).toBeUndefined();
+    expect(partial.charts.map(({ name }) => name)).not.toContain("fp32/c1");
+  });
+
+  it("names the load of an open loop by its rate", () => {
+    const [point] = material.points;
+    if (point === undefined) throw new Error("the fixture has no point");
+    const open = buildRecordData({
+      ...material,
+      points: [
+        { ...point, load: { kind: "rate", requestRatePerS: 2.5, arrivals: "poisson" } },
+        ...material.points.slice(1),
+      ],
+    });
+    expect(open.points[0]?.shortLabel).toEqual({ zh: "速率 2.5/s", en: "rate 2.5/s" });
+    expect(open.points[0]?.numbers["planned_rate"]?.text).toBe("2.50");
+  });
+
+  it("makes one row of a field that all variants share, and several where they differ", () => {
+    const model = data.environment.groups.find(({ group }) => group === "model")?.rows ?? [];
+    expect(model.map(({ labels, instance }) => [labels.at(-1), instance])).toEqual([
+      ["model.*.path", undefined],
+      ["model.*.weights_digest", "fp32"],
+      ["model.*.weights_digest", "q8"],
+      ["model.*.revision", undefined],
+    ]);
+  });
+
+  it("is the same for the same material", () => {
+    expect(JSON.stringify(buildRecordData(syntheticMaterial()))).toBe(JSON.stringify(data));
+  });
+});

@@ -1,0 +1,254 @@
+// What did not go as planned, as facts: seams, failed attempts, engines that died, drift, waivers,
+// trials that are missing. What people wish to add stands beside it in the notebook, not here.
+
+import type { RecordMaterial } from "./record-material.ts";
+import type { Phrase } from "./record-parts.ts";
+
+export interface Deviation {
+  /** "D-1". */
+  readonly id: string;
+  readonly kind: "seam" | "attempt" | "engine" | "drift" | "waiver" | "missing" | "tool";
+  readonly what: Phrase;
+  readonly handling: Phrase;
+  /** Last words of an engine, verbatim. */
+  readonly log: string | undefined;
+}
+
+/** Every deviation of a run, in the order in which a reader should know them. */
+export function deviationsOf(material: RecordMaterial): readonly Deviation[] {
+  const { run, audit, environment } = material;
+  const all: Omit<Deviation, "id">[] = [
+    ...missingOf(material),
+    ...run.legs.slice(0, -1).map((leg, index) => seam(leg, run.legs[index + 1])),
+    ...run.trials
+      .filter((trial) => trial.status !== "complete")
+      .map((trial) => attempt(trial, run.trials)),
+    ...run.starts.flatMap(engineEnd),
+    ...driftOf(environment.differences),
+    ...[...audit.findings, ...audit.points.flatMap((point) => point.findings)]
+      .filter((finding) => finding.waived !== undefined)
+      .map(
+        (finding): Omit<Deviation, "id"> => ({
+          kind: "waiver",
+          what: [
+            {
+              text: { zh: `规则 ${finding.rule} 被豁免：`, en: `Rule ${finding.rule} is waived: ` },
+            },
+            { data: finding.waived?.reason ?? "" },
+          ],
+          handling: [
+            { text: { zh: "豁免人：", en: "Waived by " } },
+            { data: finding.waived?.by ?? "" },
+          ],
+          log: undefined,
+        }),
+      ),
+    ...(run.tool.dirty === true
+      ? [
+          {
+            kind: "tool" as const,
+            what: [
+              {
+                text: {
+                  zh: "benchbook 的工作区有未提交的改动",
+                  en: "benchbook's working tree had uncommitted changes",
+                },
+              },
+            ],
+            handling: [
+              {
+                text: {
+                  zh: "提交号不足以还原所用程序。",
+                  en: "The commit alone does not give back the program that was used.",
+                },
+              },
+            ],
+            log: undefined,
+          },
+        ]
+      : []),
+  ];
+  const seen = new Set<string>();
+  return all
+    .filter((one) => {
+      const key = JSON.stringify(one);
+      const first = !seen.has(key);
+      seen.add(key);
+      return first;
+    })
+    .map((one, index) => ({ id: `D-${index + 1}`, ...one }));
+}
+
+function missingOf({ run }: RecordMaterial): readonly Omit<Deviation, "id">[] {
+  const done = new Set(
+    run.trials.filter((trial) => trial.status === "complete").map((trial) => trial.trial),
+  ).size;
+  if (done >= run.plannedTrials) return [];
+  return [
+    {
+      kind: "missing",
+      what: [
+        {
+          text: {
+            zh: `计划 ${run.plannedTrials} 个试次，完成 ${done} 个`,
+            en: `${run.plannedTrials} trials planned, ${done} finished`,
+          },
+        },
+      ],
+      handling: [
+        {
+          text: {
+            zh: "缺的试次没有用别的数据代替；涉及的测点轮数较少，区间随之变宽。",
+            en: "Nothing stands in for the missing trials; points with fewer rounds have wider intervals.",
+          },
+        },
+      ],
+      log: undefined,
+    },
+  ];
+}
+
+type Leg = RecordMaterial["run"]["legs"][number];
+
+function seam(leg: Leg, next: Leg | undefined): Omit<Deviation, "id"> {
+  const from = displayTime(leg.endedAt ?? leg.startedAt);
+  const to = displayTime(next?.startedAt ?? "");
+  const known = leg.endedAt !== undefined;
+  return {
+    kind: "seam",
+    what: [
+      {
+        text: known
+          ? { zh: `运行在 ${from} 中断`, en: `The run stopped at ${from}` }
+          : {
+              zh: `${from} 开始的一段没有留下结束时间`,
+              en: `The stretch that began at ${from} left no end time`,
+            },
+      },
+      ...(leg.reason === undefined
+        ? []
+        : [{ text: { zh: "，原因：", en: ", reason: " } }, { data: leg.reason }]),
+      {
+        text: {
+          zh: `；${to} 接续，此为第 ${leg.leg} 道接缝`,
+          en: `; resumed at ${to}, seam ${leg.leg}`,
+        },
+      },
+    ],
+    handling: [
+      {
+        text: {
+          zh: "已完成的试次照用，未完成的试次整个重测；接缝两侧的环境差异见“被测系统”。",
+          en: "Finished trials are kept, unfinished ones were measured again in full; what changed across the seam is under “System under test”.",
+        },
+      },
+    ],
+    log: undefined,
+  };
+}
+
+type TrialRow = RecordMaterial["run"]["trials"][number];
+
+function attempt(trial: TrialRow, all: readonly TrialRow[]): Omit<Deviation, "id"> {
+  const replaced = all.some(
+    (other) =>
+      other.trial === trial.trial && other.attempt > trial.attempt && other.status === "complete",
+  );
+  return {
+    kind: "attempt",
+    what: [
+      { code: trial.point },
+      {
+        text: {
+          zh: ` 第 ${trial.round} 轮第 ${trial.attempt} 次尝试${trial.status === "failed" ? "失败" : "未完成"}：`,
+          en: ` round ${trial.round}, attempt ${trial.attempt} ${trial.status === "failed" ? "failed" : "was not finished"}: `,
+        },
+      },
+      { data: trial.reason ?? "" },
+    ],
+    handling: [
+      {
+        text: replaced
+          ? {
+              zh: "样本保留，不计入；该试次重测成功。",
+              en: "Its samples are kept and not counted; the trial was measured again and finished.",
+            }
+          : {
+              zh: "样本保留，不计入；该试次没有成功的尝试。",
+              en: "Its samples are kept and not counted; no attempt at this trial finished.",
+            },
+      },
+    ],
+    log: undefined,
+  };
+}
+
+function engineEnd(
+  start: RecordMaterial["run"]["starts"][number],
+): readonly Omit<Deviation, "id">[] {
+  if (start.ended.kind === "stopped" || start.ended.kind === "running") return [];
+  const ready = start.ended.kind === "died";
+  return [
+    {
+      kind: "engine",
+      what: [
+        { code: start.variant },
+        {
+          text: {
+            zh: ` 第 ${start.round} 轮的引擎（启动 ${start.start}）${ready ? "中途退出" : "未能就绪"}：`,
+            en: `, round ${start.round}: the engine (start ${start.start}) ${ready ? "died" : "never became ready"}: `,
+          },
+        },
+        { data: start.ended.reason },
+      ],
+      handling: [
+        {
+          text: {
+            zh: "这次启动中未完成的试次不计入；运行从下一次启动继续。",
+            en: "Trials that this start left unfinished do not count; the run went on with the next start.",
+          },
+        },
+      ],
+      log: start.ended.lastWords,
+    },
+  ];
+}
+
+/** Fields that must be equal to compare, and were not. Context and noise stay in section 2. */
+function driftOf(
+  differences: RecordMaterial["environment"]["differences"],
+): readonly Omit<Deviation, "id">[] {
+  const drifted = differences.filter((difference) => difference.class === "comparability");
+  if (drifted.length === 0) return [];
+  return [
+    {
+      kind: "drift",
+      what: [
+        {
+          text: {
+            zh: "运行前后，决定可比性的字段有变：",
+            en: "Fields that decide comparability changed between start and end: ",
+          },
+        },
+        { code: drifted.map((difference) => difference.id).join(", ") },
+      ],
+      handling: [
+        {
+          text: {
+            zh: "两次快照的值见“被测系统”。",
+            en: "Both values are under “System under test”.",
+          },
+        },
+      ],
+      log: undefined,
+    },
+  ];
+}
+
+/** "2026-01-14T20:06:31.000+08:00" -> "2026-01-14 20:06:31 +08:00". */
+export function displayTime(iso: string): string {
+  const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)$/.exec(iso);
+  if (match === null) return iso;
+  const offset = match[3] === "Z" ? "+00:00" : match[3];
+  return `${match[1] ?? ""} ${match[2] ?? ""} ${offset ?? ""}`;
+}

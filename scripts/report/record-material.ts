@@ -1,0 +1,109 @@
+// What a record is made from: the run as the store gives it, with what was computed and checked.
+// The pipeline joins it; nothing in it is formatted yet.
+import type { AuditResult } from "../audit/finding.ts";
+import type { EngineFacts } from "../engine/engine.ts";
+import type { EnvironmentSnapshot, FieldClass, FieldValue } from "../environment/snapshot.ts";
+import type { Experiment } from "../experiment/experiment.ts";
+import type { Point } from "../experiment/plan.ts";
+import type { PointEstimates } from "../stats/point-estimates.ts";
+
+/** One uninterrupted stretch of a run; a second one is a resumption and leaves a seam. */
+interface LegMaterial {
+  /** From 1. */
+  readonly leg: number;
+  /** ISO 8601 with offset. */
+  readonly startedAt: string;
+  /** undefined: it was killed and could not say. */
+  readonly endedAt: string | undefined;
+  /** Why it ended before the plan did: "interrupted", "killed"; undefined: it finished. */
+  readonly reason: string | undefined;
+}
+
+/** One life of an engine. */
+export interface StartMaterial {
+  /** Numbered through the run, from 1. */
+  readonly start: number;
+  readonly variant: string;
+  readonly round: number;
+  /** Launch to ready; undefined for an engine that was attached to, or never became ready. */
+  readonly startupMs: number | undefined;
+  readonly facts: EngineFacts;
+  readonly ended:
+    | { readonly kind: "stopped" }
+    | { readonly kind: "running" }
+    | {
+        readonly kind: "died" | "never_ready";
+        readonly reason: string;
+        /** Last lines of its log. */
+        readonly lastWords: string;
+      };
+}
+
+/** One attempt at a trial. */
+export interface TrialMaterial {
+  readonly trial: string;
+  readonly point: string;
+  readonly round: number;
+  readonly repeat: number;
+  /** From 1. */
+  readonly attempt: number;
+  readonly start: number;
+  readonly leg: number;
+  readonly status: "complete" | "failed" | "partial";
+  /** Why it failed or stayed partial. */
+  readonly reason: string | undefined;
+}
+
+/** What stats/ made of a point, and how its requests ended. */
+export interface PointMaterial
+  extends Pick<PointEstimates, "point" | "estimates" | "facts" | "inputTokens" | "outputTokens"> {
+  /** Requests of the measured cohort, all rounds; failed: neither completed nor cancelled by us. */
+  readonly requests: {
+    readonly measured: number;
+    readonly completed: number;
+    readonly failed: number;
+  };
+}
+
+interface DifferenceMaterial {
+  readonly id: string;
+  readonly class: FieldClass;
+  readonly before: FieldValue | undefined;
+  readonly after: FieldValue | undefined;
+}
+
+export interface RecordMaterial {
+  readonly run: {
+    readonly id: string;
+    /** ISO 8601 with offset. */
+    readonly createdAt: string;
+    /** undefined: the run was not finished. */
+    readonly endedAt: string | undefined;
+    readonly tool: {
+      readonly version: string;
+      readonly commit: string | undefined;
+      readonly dirty: boolean | undefined;
+      readonly node: string;
+    };
+    /** The experiment file as written. */
+    readonly experimentSource: string;
+    readonly legs: readonly LegMaterial[];
+    readonly starts: readonly StartMaterial[];
+    readonly trials: readonly TrialMaterial[];
+    /** Trials that the plan has. */
+    readonly plannedTrials: number;
+  };
+  readonly experiment: Experiment;
+  /** Points of the plan, in order. */
+  readonly points: readonly Point[];
+  readonly measured: readonly PointMaterial[];
+  readonly environment: {
+    readonly before: EnvironmentSnapshot;
+    readonly after: EnvironmentSnapshot | undefined;
+    readonly differences: readonly DifferenceMaterial[];
+  };
+  readonly audit: AuditResult;
+  readonly recordId: { readonly digest: string; readonly short: string };
+  /** The command that measures the same again. */
+  readonly reproduce: string;
+}

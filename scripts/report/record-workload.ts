@@ -1,0 +1,276 @@
+// The load of a record in sentences: what was sent, how much, in which order, with which limits. From
+// the experiment and its plan; what was achieved stands in the tables.
+import type {
+  CachePolicy,
+  LengthSpec,
+  LocalText,
+  SloLimit,
+  Workload,
+} from "../experiment/experiment.ts";
+import type { Point } from "../experiment/plan.ts";
+import { formatDuration, formatNumber } from "../units.ts";
+import type { RecordMaterial } from "./record-material.ts";
+import type { Phrase, TextPart, TextRow } from "./record-parts.ts";
+
+/** Section 3, one table per workload. */
+export function workloadsOf(
+  material: RecordMaterial,
+): readonly { readonly name: string; readonly rows: readonly TextRow[] }[] {
+  return material.experiment.workloads.map((workload) => ({
+    name: workload.name,
+    rows: workloadRows(workload, material),
+  }));
+}
+
+function workloadRows(workload: Workload, material: RecordMaterial): readonly TextRow[] {
+  const { measure, slo, limits, variants } = material.experiment;
+  const points = material.points.filter((point) => point.workload === workload.name);
+  const path = workload.endpoint === "chat" ? "/v1/chat/completions" : "/v1/completions";
+  const attached = variants.some((variant) => variant.engine.kind === "external");
+  return [
+    {
+      key: "endpoint",
+      value: [{ code: `POST ${path}` }, say("，流式", ", streaming")],
+    },
+    { key: "input", value: [...datasetOf(workload), { text: inputText(workload) }] },
+    { key: "output", value: [{ text: lengthText(workload.output) }] },
+    { key: "prompts", value: [{ text: promptText(workload, variants.length) }] },
+    { key: "cache", value: [{ text: cacheText(workload.cache, measure.keep || attached) }] },
+    { key: "load", value: [{ text: loopText(points) }] },
+    { key: "warmup", value: [{ text: warmupText(points) }] },
+    { key: "measured", value: [{ text: measuredText(points, measure.window) }] },
+    { key: "rounds", value: [{ text: roundsText(material, attached) }] },
+    {
+      key: "order",
+      value: [
+        measure.order === "interleaved"
+          ? say("各轮内交错变体", "variants interleaved within each round")
+          : say("按变体分组", "grouped by variant"),
+        say(`，种子 ${measure.seed}`, `, seed ${measure.seed}`),
+      ],
+    },
+    {
+      key: "limits",
+      value: [
+        say(
+          `单请求 ${formatDuration(limits.requestMs)}，流内停顿 ${formatDuration(limits.stallMs)}；失败超过 ${formatNumber(limits.failureShare * 100, 1)} % 则中止试次`,
+          `${formatDuration(limits.requestMs)} a request, ${formatDuration(limits.stallMs)} of silence in a stream; a trial is ended beyond ${formatNumber(limits.failureShare * 100, 1)} % failures`,
+        ),
+      ],
+    },
+    { key: "slo", value: [{ text: sloText(slo) }] },
+  ];
+}
+
+function datasetOf(workload: Workload): Phrase {
+  return workload.input.kind === "dataset"
+    ? [say("数据集 ", "dataset "), { data: workload.input.path }, say("，", ", ")]
+    : [];
+}
+
+export function inputText(workload: Workload): LocalText {
+  return workload.input.kind === "dataset"
+    ? { zh: "长度随数据集", en: "lengths as in the data set" }
+    : lengthText(workload.input);
+}
+
+export function lengthText(length: LengthSpec): LocalText {
+  switch (length.kind) {
+    case "exact": {
+      const tokens = formatNumber(length.tokens, 0);
+      return { zh: `定长 ${tokens} token`, en: `exactly ${tokens} tokens` };
+    }
+    case "normal":
+      return {
+        zh: `正态分布，均值 ${formatNumber(length.mean, 0)} token，变异系数 ${length.cv}`,
+        en: `normal, mean ${formatNumber(length.mean, 0)} tokens, coefficient of variation ${length.cv}`,
+      };
+    case "uniform":
+      return {
+        zh: `均匀分布，${formatNumber(length.min, 0)} 至 ${formatNumber(length.max, 0)} token`,
+        en: `uniform, ${formatNumber(length.min, 0)} to ${formatNumber(length.max, 0)} tokens`,
+      };
+  }
+}
+
+function promptText({ cache }: Workload, variants: number): LocalText {
+  const same: LocalText =
+    variants > 1
+      ? {
+          zh: "；同一轮内各变体用同一批 prompt",
+          en: "; within a round all variants see the same prompts",
+        }
+      : { zh: "", en: "" };
+  switch (cache.kind) {
+    case "cold":
+      return {
+        zh: `全部唯一，没有公共前缀${same.zh}`,
+        en: `all unique, no shared prefix${same.en}`,
+      };
+    case "shared":
+      return {
+        zh: `公共前缀 ${formatNumber(cache.tokens, 0)} token，其余唯一${same.zh}`,
+        en: `a shared prefix of ${formatNumber(cache.tokens, 0)} tokens, the rest unique${same.en}`,
+      };
+    case "warm":
+      return { zh: `重复使用${same.zh}`, en: `reused${same.en}` };
+  }
+}
+
+function cacheText(cache: CachePolicy, oneProcess: boolean): LocalText {
+  const empty: LocalText = oneProcess
+    ? { zh: "服务进程不重启", en: "the server is not restarted" }
+    : {
+        zh: "每轮重启引擎，缓存从空开始",
+        en: "a fresh engine each round, so the cache starts empty",
+      };
+  const names: Readonly<Record<CachePolicy["kind"], LocalText>> = {
+    cold: { zh: "冷缓存（cold）", en: "cold" },
+    shared: { zh: "共享前缀（shared）", en: "shared prefix" },
+    warm: { zh: "热缓存（warm）", en: "warm" },
+  };
+  return { zh: `${names[cache.kind].zh}：${empty.zh}`, en: `${names[cache.kind].en}: ${empty.en}` };
+}
+
+export function loadsText(points: readonly Point[]): LocalText {
+  const concurrencies = distinct(
+    points.flatMap(({ load }) => (load.kind === "concurrency" ? [String(load.concurrency)] : [])),
+  );
+  const rates = distinct(
+    points.flatMap(({ load }) => (load.kind === "rate" ? [String(load.requestRatePerS)] : [])),
+  );
+  const traces = distinct(points.flatMap(({ load }) => (load.kind === "trace" ? [load.name] : [])));
+  const zh = [
+    ...(concurrencies.length > 0 ? [`并发 ${concurrencies.join("、")}`] : []),
+    ...(rates.length > 0 ? [`请求速率 ${rates.join("、")}/s`] : []),
+    ...(traces.length > 0 ? [`轨迹 ${traces.join("、")}`] : []),
+  ];
+  const en = [
+    ...(concurrencies.length > 0 ? [`concurrency ${concurrencies.join(", ")}`] : []),
+    ...(rates.length > 0 ? [`request rate ${rates.join(", ")}/s`] : []),
+    ...(traces.length > 0 ? [`trace ${traces.join(", ")}`] : []),
+  ];
+  return { zh: zh.join("；"), en: en.join("; ") };
+}
+
+function loopText(points: readonly Point[]): LocalText {
+  const loads = loadsText(points);
+  const closed = points.every(({ load }) => load.kind === "concurrency");
+  return closed
+    ? {
+        zh: `闭环，${loads.zh}；一个请求结束，立即补发下一个`,
+        en: `closed loop, ${loads.en}; the next request is sent as soon as one ends`,
+      }
+    : { zh: `开环，${loads.zh}`, en: `open loop, ${loads.en}` };
+}
+
+function warmupText(points: readonly Point[]): LocalText {
+  const counts = points.map((point) => formatNumber(point.warmupRequests, 0));
+  const all = distinct(counts);
+  if (all.length === 1) {
+    return {
+      zh: `每个试次先发 ${all[0] ?? ""} 个请求，不排空`,
+      en: `${all[0] ?? ""} requests before each trial, not drained`,
+    };
+  }
+  const loads = loadWords(points);
+  return {
+    zh: `${loads.zh}各先发 ${distinctByLoad(points, counts).join(" / ")} 个请求，不排空`,
+    en: `${distinctByLoad(points, counts).join(" / ")} requests at ${loads.en}, not drained`,
+  };
+}
+
+function measuredText(points: readonly Point[], window: "handover" | "fixed"): LocalText {
+  const counts = points.map(({ measured }) =>
+    measured.kind === "count"
+      ? { zh: formatNumber(measured.requests, 0), en: formatNumber(measured.requests, 0) }
+      : { zh: formatDuration(measured.durationMs), en: formatDuration(measured.durationMs) },
+  );
+  const loads = loadWords(points);
+  const zh = distinctByLoad(
+    points,
+    counts.map((count) => count.zh),
+  ).join(" / ");
+  const en = distinctByLoad(
+    points,
+    counts.map((count) => count.en),
+  ).join(" / ");
+  const unit: LocalText = points.every(({ measured }) => measured.kind === "count")
+    ? { zh: " 个请求", en: " requests" }
+    : { zh: "", en: "" };
+  return window === "handover"
+    ? {
+        zh: `${loads.zh}每轮各测 ${zh}${unit.zh}；此后补发请求维持负载，直到最后一个被测请求结束`,
+        en: `${en}${unit.en} a round at ${loads.en}; then fillers keep the load on until the last measured request ends`,
+      }
+    : {
+        zh: `${loads.zh}每轮各测 ${zh}${unit.zh}；窗口含爬升与排空，与多数工具相同`,
+        en: `${en}${unit.en} a round at ${loads.en}; ramp and drain are inside the window, as in most tools`,
+      };
+}
+
+function loadWords(points: readonly Point[]): LocalText {
+  const labels = distinct(points.map(({ load }) => loadNumber(load)));
+  const closed = points.every(({ load }) => load.kind === "concurrency");
+  return closed
+    ? { zh: `并发 ${labels.join(" / ")} `, en: `concurrency ${labels.join(" / ")}` }
+    : { zh: `负载 ${labels.join(" / ")} `, en: `load ${labels.join(" / ")}` };
+}
+
+function loadNumber(load: Point["load"]): string {
+  if (load.kind === "concurrency") return String(load.concurrency);
+  return load.kind === "rate" ? `${load.requestRatePerS}/s` : load.name;
+}
+
+/** One text per load level: variants of one load share it. */
+function distinctByLoad(points: readonly Point[], texts: readonly string[]): readonly string[] {
+  const byLoad = new Map<string, string>();
+  for (const [index, point] of points.entries()) {
+    const key = loadNumber(point.load);
+    if (!byLoad.has(key)) byLoad.set(key, texts[index] ?? "");
+  }
+  const all = [...byLoad.values()];
+  return new Set(all).size === 1 ? all.slice(0, 1) : all;
+}
+
+function roundsText({ experiment }: RecordMaterial, attached: boolean): LocalText {
+  const { rounds, repeats, keep } = experiment.measure;
+  const count: LocalText =
+    rounds.kind === "fixed"
+      ? {
+          zh: `${rounds.count} 轮，开始前定下`,
+          en: `${rounds.count} rounds, fixed before the start`,
+        }
+      : {
+          zh: `${rounds.min} 至 ${rounds.max} 轮，半宽到 ${formatNumber(rounds.target * 100, 1)} % 为止`,
+          en: `${rounds.min} to ${rounds.max} rounds, until the half-width is ${formatNumber(rounds.target * 100, 1)} %`,
+        };
+  const life: LocalText =
+    keep || attached
+      ? { zh: "；全程同一服务进程", en: "; one server process throughout" }
+      : { zh: "；每个变体每轮启动一次引擎", en: "; one engine start per variant and round" };
+  const repeat: LocalText =
+    repeats > 1
+      ? { zh: `；每次启动重复 ${repeats} 次`, en: `; ${repeats} repeats per start` }
+      : { zh: "", en: "" };
+  return { zh: count.zh + life.zh + repeat.zh, en: count.en + life.en + repeat.en };
+}
+
+function sloText(slo: readonly SloLimit[]): LocalText {
+  if (slo.length === 0) return { zh: "未规定", en: "none stated" };
+  const parts = slo.map(
+    ({ metric, percentile, limitMs }) =>
+      `${metric.toUpperCase()} p${percentile} ≤ ${formatNumber(limitMs, Number.isInteger(limitMs) ? 0 : 1)} ms`,
+  );
+  return { zh: parts.join("，"), en: parts.join(", ") };
+}
+
+/** A sentence of ours as part of a phrase. */
+export function say(zh: string, en: string): TextPart {
+  return { text: { zh, en } };
+}
+
+/** The values in order, each once. */
+export function distinct(values: readonly string[]): readonly string[] {
+  return [...new Set(values)];
+}

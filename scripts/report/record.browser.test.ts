@@ -1,0 +1,162 @@
+// The record in a real Chromium: no request, no error, no overflow, readable by everybody.
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { AxeBuilder } from "@axe-core/playwright";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { syntheticMaterial } from "./fixtures/synthetic-run.ts";
+import { buildRecordData } from "./record-data.ts";
+import { renderRecord } from "./render-record.ts";
+
+const executablePath = [
+  process.env["CHROMIUM"],
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+].find((path) => path !== undefined && existsSync(path));
+
+if (executablePath === undefined) {
+  process.stderr.write("browser tests skipped: no Chromium found; set CHROMIUM to its path\n");
+}
+
+const languages = ["zh", "en"] as const;
+const themes = ["light", "dark"] as const;
+const widths = [1440, 390] as const;
+
+describe.skipIf(executablePath === undefined)("the record in Chromium", () => {
+  let folder = "";
+  let browser: Browser;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "benchbook-browser-"));
+    const data = buildRecordData(syntheticMaterial());
+    await renderRecord(data, { languages, formats: ["html"], outDir: folder });
+    browser = await chromium.launch({
+      ...(executablePath === undefined ? {} : { executablePath }),
+      args: ["--no-sandbox"],
+    });
+  });
+
+  afterAll(async () => {
+    await browser.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  interface Opened {
+    readonly page: Page;
+    /** Console errors, exceptions, and every request but the page itself. */
+    readonly troubles: readonly string[];
+  }
+
+  async function open(language: string, options: BrowserContextOptions): Promise<Opened> {
+    const context = await browser.newContext({ offline: true, ...options });
+    const page = await context.newPage();
+    const troubles: string[] = [];
+    const address = pathToFileURL(join(folder, `record.${language}.html`)).href;
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) troubles.push(message.text());
+    });
+    page.on("pageerror", (error) => troubles.push(error.message));
+    page.on("request", (request) => {
+      const url = request.url();
+      if (url.split("#")[0] !== address && !url.startsWith("data:")) troubles.push(url);
+    });
+    await page.goto(address);
+    await page.evaluate("document.fonts.ready");
+    return { page, troubles };
+  }
+
+  for (const language of languages) {
+    for (const theme of themes) {
+      for (const width of widths) {
+        it(`opens without trouble: ${language}, ${theme}, ${width} px`, async () => {
+          const { page, troubles } = await open(language, {
+            viewport: { width, height: 900 },
+            colorScheme: theme,
+          });
+          expect(await page.locator("main section").count()).toBe(12);
+          expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
+          const wide = await page.locator("figure svg.wid").first().isVisible();
+          expect(wide).toBe(width === 1440);
+          const { violations } = await new AxeBuilder({ page }).analyze();
+          const grave = violations.filter(
+            ({ impact }) => impact === "serious" || impact === "critical",
+          );
+          expect(
+            grave.map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 160) ?? ""}`),
+          ).toEqual([]);
+          expect(troubles).toEqual([]);
+          await page.context().close();
+        });
+      }
+    }
+  }
+
+  it("sets its text in the fonts that it brings", async () => {
+    const { page } = await open("zh", { viewport: { width: 1440, height: 900 } });
+    const loaded = await page.evaluate(
+      '[...document.fonts].filter((face) => face.status === "loaded").map((face) => face.family)',
+    );
+    expect(loaded).toEqual(expect.arrayContaining(["BB Sans", "BB Mono", "BB Han"]));
+    await page.context().close();
+  });
+
+  it("fits the cover on one screen", async () => {
+    const { page } = await open("en", { viewport: { width: 1440, height: 900 } });
+    const box = await page.locator("header").boundingBox();
+    expect((box?.y ?? 0) + (box?.height ?? Number.POSITIVE_INFINITY)).toBeLessThanOrEqual(900);
+    await page.context().close();
+  });
+
+  it("sorts a table by a column, and back", async () => {
+    const { page } = await open("en", { viewport: { width: 1440, height: 900 } });
+    const table = page.locator("table.sort").filter({ hasText: "Output throughput" }).first();
+    const values = async (): Promise<readonly number[]> =>
+      (await table
+        .locator("tbody td[id$=output-tps]")
+        .evaluateAll((cells) =>
+          cells.map((cell) => Number(cell.getAttribute("data-s"))),
+        )) satisfies readonly number[];
+    const button = table.getByRole("button", { name: "Output throughput" });
+    await button.click();
+    const rising = await values();
+    expect(rising.length).toBe(6);
+    expect(rising).toEqual([...rising].sort((a, b) => a - b));
+    await button.click();
+    expect(await values()).toEqual([...rising].reverse());
+    await page.context().close();
+  });
+
+  it("switches the theme by hand, and is read without a script", async () => {
+    const { page } = await open("en", {
+      viewport: { width: 1440, height: 900 },
+      colorScheme: "light",
+    });
+    const paper = "getComputedStyle(document.body).backgroundColor";
+    expect(await page.evaluate(paper)).toBe("rgb(255, 255, 255)");
+    await page.getByRole("button", { name: "Dark" }).click();
+    expect(await page.evaluate(paper)).toBe("rgb(18, 20, 23)");
+    await page.context().close();
+    const still = await open("en", {
+      javaScriptEnabled: false,
+      viewport: { width: 1440, height: 900 },
+    });
+    expect(await still.page.locator("main section").count()).toBe(12);
+    expect(await still.page.locator("#theme").isVisible()).toBe(false);
+    await still.page.context().close();
+  });
+
+  it("prints on A4", async () => {
+    const { page, troubles } = await open("zh", { viewport: { width: 1440, height: 900 } });
+    const path = join(folder, "record.pdf");
+    await page.pdf({ path, preferCSSPageSize: true });
+    expect((await stat(path)).size).toBeGreaterThan(50_000);
+    await page.emulateMedia({ media: "print" });
+    expect(await page.locator(".toc").isVisible()).toBe(false);
+    expect(troubles).toEqual([]);
+    await page.context().close();
+  });
+});

@@ -1,0 +1,169 @@
+// What commands print for people: plain tables of at most 80 columns, Chinese widths counted right.
+import Table from "cli-table3";
+import stringWidth from "string-width";
+import type { EnvironmentField, EnvironmentSnapshot } from "../environment/snapshot.ts";
+import { fieldGroups } from "../environment/snapshot.ts";
+import { describeParts, type UserErrorParts } from "../errors.ts";
+import type { ExperimentDifferences } from "../experiment/difference.ts";
+import type { PlanSummary } from "../experiment/plan.ts";
+import type { RunSummary } from "../store/stored-run.ts";
+import { formatDuration, formatNumber } from "../units.ts";
+import type { RecordData } from "./record-data.ts";
+import type { PrintedNumber } from "./record-numbers.ts";
+import type { PointData } from "./record-parts.ts";
+
+/** Rows and columns with two spaces between; the first column left, the others as told. */
+function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  right: readonly number[] = [],
+): string {
+  const nothing = {
+    top: "",
+    "top-mid": "",
+    "top-left": "",
+    "top-right": "",
+    bottom: "",
+    "bottom-mid": "",
+    "bottom-left": "",
+    "bottom-right": "",
+    left: "",
+    "left-mid": "",
+    mid: "",
+    "mid-mid": "",
+    right: "",
+    "right-mid": "",
+    middle: "  ",
+  };
+  const drawn = new Table({
+    head: [...head],
+    chars: nothing,
+    colAligns: head.map((_, column) => (right.includes(column) ? "right" : "left")),
+    style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
+  });
+  for (const row of rows) drawn.push([...row]);
+  return `${drawn.toString().replaceAll(/ +$/gm, "")}\n`;
+}
+
+/** @param estimatedS from earlier runs; undefined: none of its points was measured before */
+export function describePlan(
+  plan: PlanSummary & {
+    readonly estimatedS: number | undefined;
+    readonly missing: readonly UserErrorParts[];
+  },
+): string {
+  const rows = plan.rows.map((row) => [
+    row.point,
+    row.requestsPerTrial,
+    String(row.trials),
+    row.requests,
+  ]);
+  const time =
+    plan.estimatedS === undefined
+      ? "not known yet: not all of it was measured before"
+      : `about ${formatDuration(plan.estimatedS * 1000)}, as in earlier runs`;
+  return [
+    `${plan.title}\n`,
+    table(["point", "requests a trial", "trials", "in all"], rows, [1, 2, 3]),
+    "Order (variants and loads are shuffled by the seed)",
+    ...plan.order.map((line) => `  ${line}`),
+    "",
+    `${plan.starts} starts, ${plan.trials.length} trials, ${formatNumber(plan.requests, 0)} requests`,
+    `Expected time: ${time}`,
+    ...plan.notes.map((note) => `Note: ${note}`),
+    ...(plan.missing.length === 0
+      ? ["This machine has what the plan needs.", ""]
+      : ["", "What keeps it from running here", ...plan.missing.map(describeLack), ""]),
+  ].join("\n");
+}
+
+/** What `benchbook plan --diff` shows. */
+export function describeDifferences(found: ExperimentDifferences): string {
+  if (found.differences.length === 0) return "The two experiments are the same.\n";
+  return [
+    table(
+      ["what", "here", "there", "it decides"],
+      found.differences.map(({ path, a, b, effect }) => [path, a ?? "-", b ?? "-", effect]),
+    ),
+    found.comparable
+      ? `Points that may be compared: ${found.comparablePoints.join(", ")}`
+      : "No point of the one may be compared with a point of the other.",
+    `Trials that are the same in both: ${found.sameTrials}`,
+    "",
+  ].join("\n");
+}
+
+function describeLack(lack: UserErrorParts): string {
+  return describeParts(lack).replaceAll(/^/gm, "  ");
+}
+
+/** The ten lines after a run: each point with its headline numbers and verdict. */
+export function describeSummary(data: RecordData, reports: readonly string[]): string {
+  const columns = ["output_tps", "qps", "ttft.mean", "tpot.mean"] as const;
+  const head = ["point", "output token/s", "QPS", "TTFT ms", "TPOT ms", "verdict"];
+  const rows = data.points.map((point) => [
+    point.name,
+    ...columns.map((key) => numberText(point.numbers[key])),
+    verdictText(point),
+  ]);
+  const verdict = data.verdict;
+  return [
+    "",
+    table(head, rows, [1, 2, 3, 4]).trimEnd(),
+    data.intervalNote.en,
+    `Verdict: ${verdict}. Record ${data.recordId.short}`,
+    ...reports.map((path) => `  ${path}`),
+    "",
+  ].join("\n");
+}
+
+function numberText(number: PrintedNumber | undefined): string {
+  if (number?.text === undefined) return "-";
+  if (number.plusMinus !== undefined) return `${number.text} ±${number.plusMinus}`;
+  if (number.interval !== undefined)
+    return `${number.text} [${number.interval.low}, ${number.interval.high}]`;
+  return number.text;
+}
+
+function verdictText({ mark, reasons }: PointData): string {
+  const rules = [...new Set(reasons.map(({ rule }) => rule))].join(" ");
+  return `${mark.replace("_", " ")}${rules === "" ? "" : ` (${rules})`}`;
+}
+
+export function describeRuns(runs: readonly RunSummary[]): string {
+  if (runs.length === 0) return "no runs yet; benchbook run <experiment.yaml> makes one\n";
+  return table(
+    ["run", "status", "trials", "verdict"],
+    runs.map((run) => [
+      run.run,
+      run.status === "open" ? "not finished" : run.status,
+      `${run.trialsMeasured}/${run.trialsPlanned}`,
+      run.verdict ?? "-",
+    ]),
+    [2],
+  );
+}
+
+export function describeSnapshot({ fields }: EnvironmentSnapshot): string {
+  const width = Math.max(...fields.map(({ id }) => stringWidth(id)));
+  return fieldGroups
+    .map((group) => fields.filter((field) => field.group === group))
+    .filter((group) => group.length > 0)
+    .map((group) =>
+      group.map((field) => `${field.id.padEnd(width)}  ${valueText(field)}\n`).join(""),
+    )
+    .join("\n");
+}
+
+function valueText({ value }: EnvironmentField): string {
+  switch (value.state) {
+    case "value":
+      return `${value.value}${value.unit === undefined ? "" : ` ${value.unit}`}`;
+    case "not_applicable":
+      return `not applicable${value.reason === undefined ? "" : `: ${value.reason}`}`;
+    case "not_collected":
+      return `not collected: ${value.reason}`;
+    case "redacted":
+      return `redacted: ${value.reason}`;
+  }
+}
