@@ -55,20 +55,28 @@ export function environmentOf(
       .map((group) => ({
         group,
         rows: rowsOf(
-          before.fields.filter((field) => field.group === group),
+          before.fields.filter((field) => field.group === group && !isSetting(field)),
           variants,
         ),
       }))
       .filter(({ rows }) => rows.length > 0),
-    differences: differences.map((difference) => ({
-      labels: labelsOf(difference.id, variants),
-      instance: splitId(difference.id, variants).instance,
-      class: difference.class,
-      before: difference.before === undefined ? undefined : printField(difference.before),
-      after: difference.after === undefined ? undefined : printField(difference.after),
-    })),
+    // Load and uptime always differ; a table of them would hide what matters.
+    differences: differences
+      .filter((one) => one.class !== "noise")
+      .map((difference) => ({
+        labels: labelsOf(difference.id, variants),
+        instance: splitId(difference.id, variants).instance,
+        class: difference.class,
+        before: difference.before === undefined ? undefined : printField(difference.before),
+        after: difference.after === undefined ? undefined : printField(difference.after),
+      })),
     raw: before.raw,
   };
+}
+
+/** One of the engine's resolved settings: they stand in full in the appendix, often hundreds of them. */
+function isSetting({ id }: EnvironmentField): boolean {
+  return /^engine\.[^.]+\.config\./.test(id);
 }
 
 /** Rows in the order of the snapshot; instances of one field that agree become one row. */
