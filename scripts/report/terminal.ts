@@ -110,11 +110,24 @@ export function describeSummary(data: RecordData, reports: readonly string[]): s
   return [
     "",
     table(head, rows, [1, 2, 3, 4]).trimEnd(),
-    data.intervalNote.en,
+    wrapped(data.intervalNote.en),
     `Verdict: ${verdict}. Record ${data.recordId.short}`,
     ...reports.map((path) => `  ${path}`),
     "",
   ].join("\n");
+}
+
+/** Breaks a text at spaces so that no line is longer than a terminal is wide. */
+function wrapped(text: string, columns = 80): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && stringWidth(`${line} ${word}`) > columns) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line].join("\n");
 }
 
 function numberText(number: PrintedNumber | undefined): string {
