@@ -65,7 +65,9 @@ export async function plan(
   }
   const planned = makePlan(experiment, options);
   const missing = await preflight(planned, project.root);
-  const estimatedS = await withStore(project, (store) => expectedSeconds(store, planned));
+  const estimatedS = existsSync(project.database)
+    ? await withStore(project, (store) => expectedSeconds(store, planned))
+    : undefined;
   const summary = { ...planSummary(planned), estimatedS, missing };
   print(options, summary, () => describePlan(summary));
   return missing.length === 0 ? exitCode.fine : exitCode.wrongUse;
@@ -101,6 +103,11 @@ export async function run(
 /** `benchbook report`: renders a run again. Starts no engine, changes no sample. */
 export async function report(noun: string, options: Common & Rendering): Promise<ExitCode> {
   const project = findProject(options.project);
+  if (!existsSync(project.database))
+    throw new UserError({
+      what: "there is no run yet",
+      mend: "benchbook run experiments/quickstart.yaml makes one",
+    });
   return withStore(project, (store) => publish(store, project, store.resolveRun(noun), options));
 }
 
@@ -115,11 +122,12 @@ export async function env(options: Common): Promise<ExitCode> {
 }
 
 /** `benchbook list`: the runs, newest first. */
-export function list(options: Common): Promise<ExitCode> {
-  return withStore(findProject(options.project), (store) => {
-    const runs = store.listRuns();
-    return print(options, { runs }, () => describeRuns(runs));
-  });
+export async function list(options: Common): Promise<ExitCode> {
+  const project = findProject(options.project);
+  const runs = existsSync(project.database)
+    ? await withStore(project, (store) => store.listRuns())
+    : [];
+  return print(options, { runs }, () => describeRuns(runs));
 }
 
 /** `benchbook init`: an experiment file for a server that runs. */
