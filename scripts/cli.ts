@@ -168,14 +168,23 @@ const commands: Readonly<Record<string, Command>> = {
   },
 };
 
+for (const stream of [process.stdout, process.stderr]) {
+  // A reader that went away (`| head`) must not end a measurement.
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = argv;
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    const topic = commands[rest[0] ?? ""];
-    process.stdout.write(topic === undefined ? overview() : helpOf(topic));
-    return name === undefined ? exitCode.wrongUse : exitCode.fine;
+    const [topic = ""] = rest;
+    const command = Object.hasOwn(commands, topic) ? commands[topic] : undefined;
+    process.stdout.write(command === undefined ? overview() : helpOf(command));
+    return name === undefined || (command === undefined && topic !== "")
+      ? exitCode.wrongUse
+      : exitCode.fine;
   }
   if (name === "--version" || name === "version") {
     process.stdout.write(`benchbook ${(await load()).version()}\n`);
@@ -198,6 +207,8 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     process.stderr.write(`${error.message}\n`);
+    if (rest.includes("--json"))
+      process.stdout.write(`${JSON.stringify({ errors: error.parts }, null, 2)}\n`);
     return error.exitCode;
   }
 }
@@ -251,7 +262,10 @@ function text(values: Values, name: string): string | undefined {
 function texts(values: Values, name: string): readonly string[] {
   const value = values[name];
   return Array.isArray(value)
-    ? value.flatMap((item) => (typeof item === "string" ? item.split(",") : []))
+    ? value
+        .flatMap((item) => (typeof item === "string" ? item.split(",") : []))
+        .map((item) => item.trim())
+        .filter((item) => item !== "")
     : [];
 }
 
@@ -264,9 +278,9 @@ function list(values: Values, name: string): readonly string[] | undefined {
 function count(values: Values, name: string): number | undefined {
   const value = text(values, name);
   if (value === undefined) return undefined;
-  if (/^[1-9]\d*$/.test(value)) return Number(value);
+  if (/^[1-9]\d{0,3}$/.test(value) && Number(value) <= 1000) return Number(value);
   throw new UserError({
-    what: `--${name} must be a whole number from 1, got "${value}"`,
+    what: `--${name} must be a whole number from 1 to 1000, got "${value}"`,
     mend: `--${name} 5`,
   });
 }

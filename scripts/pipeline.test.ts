@@ -1,6 +1,7 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { seededRandom } from "./experiment/random.ts";
@@ -311,6 +312,77 @@ describe("an engine that fails", () => {
   });
 });
 
+describe("what is stored and published", () => {
+  it("holds no secret of a server's own settings, and none of the key that was sent", {
+    timeout: 120_000,
+  }, async () => {
+    const server = await startPacedServer({
+      schedule: () => ({ ttftMs: 5, gapMs: 1, tokens: 8 }),
+      promptTokens: 32,
+      serverInfo: {
+        model: "paced",
+        hf_token: `hf_${"a".repeat(30)}`,
+        api_key: `sk-live-${"b".repeat(30)}`,
+      },
+    });
+    process.env["BENCHBOOK_TEST_SECRET"] = `sk-test-${"c".repeat(30)}`;
+    const yaml = external(server.url).replace(
+      "kind: external,",
+      "kind: external, key: { env: BENCHBOOK_TEST_SECRET },",
+    );
+    await project.run("run", project.experiment("tiny", tinyExperiment({ variants: yaml })));
+    delete process.env["BENCHBOOK_TEST_SECRET"];
+    expect(storedRun().attempts.length).toBe(4);
+    const files = readdirSync(project.root, { recursive: true, withFileTypes: true }).filter(
+      (file) => file.isFile(),
+    );
+    expect(files.length).toBeGreaterThan(5);
+    for (const file of files) {
+      const bytes = readFileSync(join(file.parentPath, file.name), "latin1");
+      expect(
+        bytes.includes("aaaaaaaaaa") ||
+          bytes.includes("bbbbbbbbbb") ||
+          bytes.includes("cccccccccc"),
+        file.name,
+      ).toBe(false);
+    }
+    await server.close();
+  });
+
+  it("is refused when a secret stands in a comment of the experiment", async () => {
+    const path = project.experiment("tiny", `# sk-live-${"d".repeat(30)}\n${tinyExperiment()}`);
+    const { code, stderr } = await project.run("run", path);
+    expect(code).toBe(2);
+    expect(stderr).toContain("tiny.yaml:1");
+    expect(stderr).not.toContain("dddddddd");
+  });
+
+  it("names the whole command that measures the same again", { timeout: 120_000 }, async () => {
+    const path = project.experiment("tiny", tinyExperiment());
+    const { stdout } = await project.run("run", path, "--only", "*/c2", "--rounds", "1", "--json");
+    const { reports } = runResult.parse(JSON.parse(stdout));
+    const english = reports.find((file) => file.endsWith("en.md")) ?? "";
+    expect(readFileSync(join(project.root, english), "utf8")).toContain(
+      "benchbook run experiments/tiny.yaml --only '*/c2' --rounds 1",
+    );
+  });
+
+  it("survives a reader that goes away", { timeout: 120_000 }, async () => {
+    const path = project.experiment("tiny", tinyExperiment());
+    const running = project.start("run", path);
+    await running.said(/Run /);
+    running.child.stderr?.destroy();
+    running.child.stdout?.destroy();
+    await running.ended;
+    expect(storedRun().attempts.map(({ status }) => status)).toEqual([
+      "measured",
+      "measured",
+      "measured",
+      "measured",
+    ]);
+  });
+});
+
 describe("a server that somebody else started", () => {
   it("is measured without being started or stopped, on one process", {
     timeout: 120_000,
@@ -329,7 +401,7 @@ describe("a server that somebody else started", () => {
       "measured",
       "measured",
     ]);
-    expect(run.starts).toHaveLength(1);
+    expect(run.starts.map(({ end }) => end?.reason)).toEqual(["detached"]);
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
     await server.close();
   });
@@ -393,17 +465,20 @@ describe("an interrupted run", () => {
       "tiny",
       tinyExperiment({ measure: "{ rounds: 12, requests: 40, percentiles: [50] }" }),
     );
-    // Seeded moments, spread over the start, the trials and the time between them.
+    // Seeded moments: some while it starts, some after so many more requests. Twenty times at most
+    // 30 requests are far fewer than the plan's 1,000, so it can't end before.
     const random = seededRandom("twenty kills");
-    let killed = 0;
-    while (killed < 20) {
-      const argv = hasRun() ? ["run", "--resume"] : ["run", path];
-      const running = project.start(...argv);
-      const timer = setTimeout(() => running.child.kill("SIGKILL"), 200 + 2000 * random());
-      const { signal } = await running.ended;
-      clearTimeout(timer);
-      expect(signal).toBe("SIGKILL");
-      killed += 1;
+    for (let kill = 0; kill < 20; kill += 1) {
+      const running = project.start(...(hasRun() ? ["run", "--resume"] : ["run", path]));
+      if (random() < 0.3) await delay(900 * random());
+      else {
+        const target = storedRequests() + Math.floor(30 * random());
+        await expect
+          .poll(storedRequests, { timeout: 30_000, interval: 20 })
+          .toBeGreaterThan(target);
+      }
+      running.child.kill("SIGKILL");
+      expect((await running.ended).signal).toBe("SIGKILL");
       if (hasRun()) expect(query("PRAGMA integrity_check")).toEqual([["ok"]]);
     }
     const { stdout } = await project.run("run", "--resume", "--json");
@@ -411,21 +486,29 @@ describe("an interrupted run", () => {
     const run = storedRun();
     const counted = run.attempts.filter(({ counts }) => counts);
     expect(new Set(counted.map(({ trial }) => trial)).size).toBe(24);
-    expect(run.legs.length).toBeGreaterThan(5);
+    expect(run.legs.length).toBeGreaterThan(1);
     expect(findings.map(({ rule }) => rule)).toContain("S1");
     const english = reports.find((file) => file.endsWith("en.md")) ?? "";
     expect(readFileSync(join(project.root, english), "utf8")).toContain("resumed");
   });
 
+  function storedRequests(): number {
+    return hasRun() ? Number(query("SELECT count(*) FROM request")[0]?.[0]) : 0;
+  }
+
+  /** false too while the database is being made. */
   function hasRun(): boolean {
-    return (
-      existsSync(join(project.root, "data/benchbook.db")) &&
-      query("SELECT count(*) FROM run")[0]?.[0] !== 0
-    );
+    if (!existsSync(join(project.root, "data/benchbook.db"))) return false;
+    try {
+      return query("SELECT count(*) FROM run")[0]?.[0] !== 0;
+    } catch {
+      return false;
+    }
   }
 
   it("is not resumed while it still runs", { timeout: 120_000 }, async () => {
-    const running = project.start("run", project.experiment("tiny", tinyExperiment()));
+    const long = tinyExperiment({ measure: "{ rounds: 50, requests: 50, percentiles: [50] }" });
+    const running = project.start("run", project.experiment("tiny", long));
     await running.said(/Run /);
     const { code, stderr } = await project.run("run", "--resume");
     expect(code).toBe(2);

@@ -7,15 +7,16 @@ import { servedModels } from "./engine/self-report.ts";
 import { captureEnvironment } from "./environment/capture.ts";
 import { toolIdentityOf } from "./environment/client.ts";
 import { processStartedAt, stillRuns } from "./environment/process.ts";
+import { findSecrets, secretsOf } from "./environment/redact.ts";
 import type { EnvironmentSnapshot } from "./environment/snapshot.ts";
 import { type ExitCode, exitCode, UserError } from "./errors.ts";
 import { stopOnSignals } from "./executor/interrupt.ts";
 import { createLocalExecutor } from "./executor/local.ts";
 import { type MeasureOutcome, measure } from "./executor/measure.ts";
-import { preflight } from "./executor/preflight.ts";
+import { notebookPath, preflight } from "./executor/preflight.ts";
 import { enginesUnderTest } from "./executor/under-test.ts";
 import { differencesOf } from "./experiment/difference.ts";
-import type { Experiment } from "./experiment/experiment.ts";
+import type { Experiment, ReadExperiment } from "./experiment/experiment.ts";
 import { makePlan, missingRounds, type Plan, planSummary, type Round } from "./experiment/plan.ts";
 import { ensureFolder, findProject, type Project } from "./experiment/project.ts";
 import { readExperiment } from "./experiment/read-experiment.ts";
@@ -35,6 +36,7 @@ import {
 import { expectedSeconds } from "./store/expected-time.ts";
 import { newRunId } from "./store/run-id.ts";
 import { Store } from "./store/store.ts";
+import type { StoredLeg } from "./store/stored-run.ts";
 import { isoWithOffset } from "./units.ts";
 
 interface Common {
@@ -82,16 +84,26 @@ export async function run(
   const interrupt = stopOnSignals(talk);
   const store = Store.open(project.database);
   try {
+    if (options.resume && (options.only.length > 0 || options.rounds !== undefined)) {
+      throw new UserError({
+        what: "--resume goes on with the run's own plan; --only and --rounds can't change it",
+        mend: "leave them out, or begin a new run with them",
+      });
+    }
     const task = options.resume
       ? await resumeRun(store, project, noun ?? "latest")
-      : await createRun(store, project, noun, options);
+      : await createRun(store, project, noun, options, options);
     const outcome = await measureLeg(store, project, task, interrupt.signal);
     if (interrupt.signal.aborted) {
       talk(
         `Interrupted. What was measured is kept; go on with: benchbook run --resume ${task.run}`,
       );
+      if (options.json)
+        print(options, { run: task.run, verdict: null, findings: [], reports: [] }, () => "");
       return exitCode.interrupted;
     }
+    // From here on Ctrl-C has its usual meaning: nothing is being measured.
+    interrupt.release();
     const published = await publish(store, project, task.run, options);
     return outcome.failed.length > 0 ? exitCode.failed : published;
   } finally {
@@ -116,7 +128,7 @@ export async function env(options: Common): Promise<ExitCode> {
   const snapshot = await captureEnvironment({
     engines: [],
     stated: { other: {} },
-    projectRoot: options.project ?? process.cwd(),
+    projectRoot: resolve(options.project ?? "."),
   });
   return print(options, snapshot, () => describeSnapshot(snapshot));
 }
@@ -145,6 +157,12 @@ export async function init(
   }
   const baseUrl = url.replace(/\/+$/, "").replace(/\/v1$/, "");
   const key = options.key === undefined ? undefined : process.env[options.key];
+  if (options.key !== undefined && key === undefined) {
+    throw new UserError({
+      what: `the environment variable ${options.key}, which should hold the server's key, is not set`,
+      mend: `export ${options.key}=... in this shell; the key itself is never written anywhere`,
+    });
+  }
   const served = await servedModels({
     baseUrl,
     headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
@@ -171,7 +189,9 @@ export async function init(
     });
   }
   const name = slugOf(model.id) ?? "server";
-  const path = options.out ?? join("experiments", `${name}.yaml`);
+  const path =
+    options.out ??
+    relative(process.cwd(), join(findProject(options.project).root, "experiments", `${name}.yaml`));
   if (existsSync(path)) {
     throw new UserError({
       what: `${path} exists already`,
@@ -202,9 +222,6 @@ export function version(): string {
     : "unknown";
 }
 
-/** The notebook that ships with benchbook; any other name is a path in the project. */
-const defaultNotebook = "test-record";
-
 /** A run and the rounds of it that are to be measured now. */
 interface Task {
   readonly run: string;
@@ -218,6 +235,7 @@ async function createRun(
   project: Project,
   path: string | undefined,
   selection: Selection,
+  rendering: Rendering,
 ): Promise<Task> {
   if (path === undefined) {
     throw new UserError({
@@ -226,9 +244,11 @@ async function createRun(
     });
   }
   const read = await readExperiment(path);
+  refuseSecrets(read);
   const planned = makePlan(read.experiment, selection);
   await refuseWhatCannotRun(planned, project);
-  const before = await snapshotOf(read.experiment, project);
+  renderingOf(read.experiment, rendering, project);
+  const before = await snapshotOf(planned, project);
   const now = Date.now();
   const run = newRunId(read.experiment.name, now, Math.random);
   store.createRun({
@@ -237,8 +257,10 @@ async function createRun(
     title: read.experiment.title,
     experimentSource: read.source,
     experimentPath: relative(project.root, read.path),
-    resolved: read.experiment,
+    resolved: planned.experiment,
     plan: planned,
+    defaults: read.defaults,
+    extended: read.extended,
     tool: toolIdentityOf(before),
     createdAt: isoWithOffset(now),
   });
@@ -247,18 +269,11 @@ async function createRun(
 
 async function resumeRun(store: Store, project: Project, noun: string): Promise<Task> {
   const run = store.resolveRun(noun);
-  const live = store.liveLeg(run);
-  if (live?.host === hostname() && stillRuns(live.pid, live.pidStartedAt)) {
-    throw new UserError({
-      what: `${run} is still being measured by process ${live.pid}`,
-      mend: "wait for it, or stop it with Ctrl-C where it runs",
-    });
-  }
   const { plan: planned } = store.readRun(run);
   const rounds = missingRounds(planned, store.missingTrials(run));
   if (rounds.length === 0) talk(`${run} has all its trials; its record is rendered again`);
   else await refuseWhatCannotRun(planned, project);
-  return { run, plan: planned, rounds, before: await snapshotOf(planned.experiment, project) };
+  return { run, plan: planned, rounds, before: await snapshotOf(planned, project) };
 }
 
 async function measureLeg(
@@ -274,14 +289,18 @@ async function measureLeg(
     ),
   );
   if (steps.length === 0) return { measured: 0, failed: [] };
-  const leg = store.beginLeg(run, {
-    startedAt: isoWithOffset(Date.now()),
-    pid: process.pid,
-    pidStartedAt: processStartedAt(process.pid),
-    host: hostname(),
-    argv: process.argv.slice(2),
-    tool: toolIdentityOf(before),
-  });
+  const leg = store.beginLeg(
+    run,
+    {
+      startedAt: isoWithOffset(Date.now()),
+      pid: process.pid,
+      pidStartedAt: processStartedAt(process.pid),
+      host: hostname(),
+      argv: process.argv.slice(2),
+      tool: toolIdentityOf(before),
+    },
+    refuseWhileAlive,
+  );
   store.appendSnapshot(run, { leg, scope: "run-before" }, before);
   talk(
     `Run ${run}: ${steps.length} trials of ${planned.points.length} points in ${planned.roundCount} rounds`,
@@ -291,13 +310,15 @@ async function measureLeg(
     points: planned.points,
     projectRoot: project.root,
     signal,
-    snapshot: (variant, engine) =>
+    run,
+    leg,
+    snapshot: async (variant, engine, light) =>
       captureEnvironment({
-        light: true,
+        light,
         engines: enginesUnderTest(
-          { ...experiment, variants: [variant] },
+          { variants: [variant] },
           project.root,
-          engine.facts,
+          await engine.readFacts().catch(() => undefined),
         ),
         stated: experiment.stated,
         projectRoot: project.root,
@@ -320,15 +341,25 @@ async function measureLeg(
       progress,
     );
     if (!signal.aborted) {
-      store.appendSnapshot(run, { leg, scope: "run-after" }, await snapshotOf(experiment, project));
+      store.appendSnapshot(run, { leg, scope: "run-after" }, await snapshotOf(planned, project));
     }
-    reason = signal.aborted ? "interrupted" : "complete";
+    if (signal.aborted) reason = "interrupted";
+    else if (outcome.failed.length === 0) reason = "complete";
     return outcome;
   } finally {
     progress.close();
     await executor.close();
     store.endLeg(run, leg, { endedAt: isoWithOffset(Date.now()), reason });
   }
+}
+
+/** A run is measured by one process at a time. */
+function refuseWhileAlive({ pid, pidStartedAt, host }: StoredLeg): void {
+  if (host !== hostname() || !stillRuns(pid, pidStartedAt)) return;
+  throw new UserError({
+    what: `the run is still being measured by process ${pid}`,
+    mend: "wait for it, or stop it with Ctrl-C where it runs",
+  });
 }
 
 /** Computes, checks and renders a run; prints its summary. */
@@ -345,6 +376,7 @@ async function publish(
   const reports = await renderRecord(data, {
     ...renderingOf(material.experiment, options, project),
     outDir: join(project.reports, run),
+    secrets: secretsOf(process.env),
     notice: talk,
   });
   const paths = reports.map((path) => relative(process.cwd(), path));
@@ -360,15 +392,18 @@ function renderingOf(
   { languages, formats }: Rendering,
   project: Project,
 ): Pick<RenderOptions, "languages" | "formats" | "notebookPath"> {
+  const notebook = notebookPath(wanted.notebook, project.root);
+  const unique = (names: readonly string[]): readonly string[] => [...new Set(names)];
   return {
     languages:
-      languages?.map((name) => oneOf("lang", name, ["zh", "en"] as const)) ?? wanted.languages,
+      languages === undefined
+        ? wanted.languages
+        : unique(languages).map((name) => oneOf("lang", name, ["zh", "en"] as const)),
     formats:
-      formats?.map((name) => oneOf("format", name, ["html", "md", "pdf"] as const)) ??
-      wanted.formats,
-    ...(wanted.notebook === defaultNotebook
-      ? {}
-      : { notebookPath: resolve(project.root, wanted.notebook) }),
+      formats === undefined
+        ? wanted.formats
+        : unique(formats).map((name) => oneOf("format", name, ["html", "md"] as const)),
+    ...(notebook === undefined ? {} : { notebookPath: notebook }),
   };
 }
 
@@ -381,14 +416,29 @@ function oneOf<Name extends string>(option: string, name: string, names: readonl
   });
 }
 
+/** The file is stored and published as it was written, comments too. */
+function refuseSecrets({ source, path }: ReadExperiment): void {
+  const hits = findSecrets(source);
+  if (hits.length === 0) return;
+  throw new UserError(
+    hits.map(({ kind, line }) => ({
+      what: `what looks like a secret stands in the experiment (${kind}; not shown here)`,
+      where: `${path}:${line}`,
+      mend: "take it out, of comments too: the file is stored with the run and printed in its record",
+    })),
+  );
+}
+
 async function refuseWhatCannotRun(planned: Plan, project: Project): Promise<void> {
   const problems = await preflight(planned, project.root);
   if (problems.length > 0) throw new UserError(problems);
 }
 
-function snapshotOf(experiment: Experiment, project: Project): Promise<EnvironmentSnapshot> {
+function snapshotOf({ experiment, points }: Plan, project: Project): Promise<EnvironmentSnapshot> {
+  const planned = new Set(points.map(({ variant }) => variant));
+  const variants = experiment.variants.filter(({ name }) => planned.has(name));
   return captureEnvironment({
-    engines: enginesUnderTest(experiment, project.root, undefined),
+    engines: enginesUnderTest({ variants }, project.root, undefined),
     stated: experiment.stated,
     projectRoot: project.root,
   });

@@ -77,3 +77,8 @@ export function formatNumber(value: number, decimals: number): string {
   const text = fraction === undefined ? grouped : `${grouped}.${fraction}`;
   return value < 0 && Number(value.toFixed(decimals)) !== 0 ? `−${text}` : text;
 }
+
+/** A count with its noun: "1 round", "3 rounds", "1,200 requests". */
+export function counted(count: number, noun: string): string {
+  return `${formatNumber(count, 0)} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -1,8 +1,16 @@
 import { describe, expect, it } from "vitest";
-import type { Waiver } from "../experiment/experiment.ts";
+import type { Variant, Waiver } from "../experiment/experiment.ts";
 import { auditRun } from "./audit-run.ts";
 import type { Severity } from "./finding.ts";
-import { experiment, healthy, onMachine, pointName, withSamples } from "./fixtures/run.ts";
+import {
+  around,
+  experiment,
+  healthy,
+  onMachine,
+  pointName,
+  start,
+  withSamples,
+} from "./fixtures/run.ts";
 import { type AuditInput, found, pass, type Rule } from "./rule.ts";
 import { ruleCatalogue, rules } from "./rules.ts";
 
@@ -67,8 +75,7 @@ describe("an audit", () => {
       attempts: [],
       starts: [],
       legs: [],
-      before: undefined,
-      after: undefined,
+      ...around(undefined, undefined),
       plan: { points: [], rounds: [] },
     };
     for (const input of [healthy, empty, { ...empty, plan: healthy.plan }]) {
@@ -172,9 +179,97 @@ describe("waivers", () => {
   });
 });
 
+describe("a waiver of the rule about waivers", () => {
+  const passing: Rule = { ...rule("E2", "block", "run"), check: () => [pass("run")] };
+  const findingsWith = (...waive: Waiver[]) =>
+    auditRun({ ...healthy, experiment: { ...experiment, waive } }, [passing]).findings;
+  const s4: Waiver = { rule: "S4", reason: "kept for the next run", by: "test team" };
+
+  it("meets what is told of the others", () => {
+    expect(findingsWith({ rule: "E2", reason: "known cap", by: "test team" }, s4)).toMatchObject([
+      { rule: "S4", evidence: { waivedRule: "E2" }, waived: { reason: "kept for the next run" } },
+    ]);
+  });
+
+  it("is told itself when it meets nothing", () => {
+    const [found_, ...others] = findingsWith(s4);
+    expect(found_?.seen.en).toBe("S4 is waived and found nothing");
+    expect(found_?.waived).toBeUndefined();
+    expect(others).toEqual([]);
+  });
+});
+
+describe("a run of a part of its experiment", () => {
+  const [fp32] = experiment.variants;
+  if (fp32 === undefined) throw new Error("the experiment has a variant");
+  const q8: Variant = {
+    ...fp32,
+    name: "q8",
+    engine: {
+      kind: "vllm",
+      name: "vllm",
+      port: "auto",
+      args: { "tensor-parallel-size": 2 },
+      env: {},
+      readyMs: 1,
+      prefix: [],
+      container: { image: "vllm:latest" },
+    },
+  };
+
+  it("says nothing of a variant that it leaves out", () => {
+    const fields = (digest: string) => ({
+      "model.q8.weights_digest": digest,
+      "model.q8.license": "TBD",
+    });
+    const part: AuditInput = {
+      ...onMachine(fields("sha256:aa"), fields("sha256:bb")),
+      experiment: { ...experiment, variants: [fp32, q8] },
+    };
+    const result = auditRun(part);
+    expect(result.findings).toEqual([]);
+    expect(result.notChecked.filter(({ where }) => where === "q8")).toEqual([]);
+    expect(result.verdict).toBe("valid");
+  });
+
+  it("says of a variant whose engine was not started that it was not checked", () => {
+    const planned: AuditInput = {
+      ...healthy,
+      experiment: { ...experiment, variants: [fp32, { ...fp32, name: "q8" }] },
+      plan: {
+        ...healthy.plan,
+        points: [point, { ...point, name: "q8/c10", variant: "q8" }],
+      },
+    };
+    const whys = (input: AuditInput): readonly (readonly [string, string])[] =>
+      auditRun(input)
+        .notChecked.filter(({ where }) => where === "q8")
+        .map(({ rule: id, why }) => [id, why.en]);
+    const rulesOverVariants = ["E4", "E5", "E6", "E9", "E13", "E14"];
+    expect(whys(planned)).toEqual(
+      rulesOverVariants.map((id) => [id, "its engine was not started"]),
+    );
+    const never = start(9, {
+      variant: "q8",
+      ready: undefined,
+      end: { at: "2026-03-01T10:10:00.000+08:00", reason: "never_ready" },
+    });
+    expect(whys({ ...planned, starts: [...planned.starts, never] })).toEqual(
+      rulesOverVariants.map((id) => [id, "its engine never became ready"]),
+    );
+  });
+});
+
 describe("the catalogue of rules", () => {
   it("holds E1 to E28 and the rules of the run's story, each once and in both languages", () => {
-    const expected = [...Array.from({ length: 28 }, (_, i) => `E${i + 1}`), "S1", "S2", "S3", "S4"];
+    const expected = [
+      ...Array.from({ length: 28 }, (_, i) => `E${i + 1}`),
+      "S1",
+      "S2",
+      "S3",
+      "S4",
+      "S5",
+    ];
     expect(ruleCatalogue.map(({ id }) => id)).toEqual(expected);
     for (const entry of ruleCatalogue) {
       for (const text of [entry.name, entry.text, entry.needs]) {

@@ -98,25 +98,30 @@ function unusedWaivers(
   findings: readonly Finding[],
   ruleSet: readonly Rule[],
 ): readonly Finding[] {
-  return waivers
-    .filter(({ rule }) => !findings.some((finding) => finding.rule === rule))
-    .map(({ rule, reason, by }) => {
-      const known = ruleSet.some(({ id }) => id === rule);
-      return {
-        rule: waiverRule.id,
-        severity: waiverRule.severity,
-        where: "run",
-        seen: known
-          ? { zh: `豁免 ${rule}，而它没有发现`, en: `${rule} is waived and found nothing` }
-          : { zh: `豁免 ${rule}，而没有这条规则`, en: `${rule} is waived and is no rule` },
-        expected: { zh: "豁免对应一个发现", en: "a waiver that meets a finding" },
-        mend: {
-          zh: "从实验文件的 waive 中删去",
-          en: "take it out of waive in the experiment file",
-        },
-        evidence: { waivedRule: rule, reason, by },
-      };
-    });
+  const unused = waivers.filter(({ rule }) => !findings.some((finding) => finding.rule === rule));
+  // A waiver of this very rule meets what is told of the others.
+  const others = unused.filter(({ rule }) => rule !== waiverRule.id);
+  return others.length === 0
+    ? unused.map((waiver) => unusedWaiver(waiver, ruleSet))
+    : others.map((waiver) => waived(unusedWaiver(waiver, ruleSet), waivers));
+}
+
+function unusedWaiver({ rule, reason, by }: Waiver, ruleSet: readonly Rule[]): Finding {
+  const isKnown = rule === waiverRule.id || ruleSet.some(({ id }) => id === rule);
+  return {
+    rule: waiverRule.id,
+    severity: waiverRule.severity,
+    where: "run",
+    seen: isKnown
+      ? { zh: `豁免了 ${rule}，但该规则没有发现`, en: `${rule} is waived and found nothing` }
+      : { zh: `豁免 ${rule}，而没有这条规则`, en: `${rule} is waived and is no rule` },
+    expected: { zh: "豁免对应一个发现", en: "a waiver that meets a finding" },
+    mend: {
+      zh: "从实验文件的 waive 中删去",
+      en: "take it out of waive in the experiment file",
+    },
+    evidence: { waivedRule: rule, reason, by },
+  };
 }
 
 function byGravity(a: Finding, b: Finding): number {

@@ -5,7 +5,7 @@ import type { Experiment, LocalText, Variant } from "../experiment/experiment.ts
 import type { Plan } from "../experiment/plan.ts";
 import type { PointEstimates } from "../stats/point-estimates.ts";
 import type { TrialSamples } from "../stats/samples.ts";
-import type { StoredAttempt, StoredLeg, StoredStart } from "../store/stored-run.ts";
+import type { StoredAttempt, StoredLeg, StoredSnapshot, StoredStart } from "../store/stored-run.ts";
 import { formatNumber } from "../units.ts";
 import type { Finding, Severity } from "./finding.ts";
 
@@ -21,7 +21,9 @@ export interface AuditInput {
   readonly starts: readonly Start[];
   /** Uninterrupted stretches of the run, in order. */
   readonly legs: readonly Pick<StoredLeg, "leg" | "startedAt" | "end">[];
-  /** Full snapshots before and after the run; undefined: not taken. */
+  /** Every snapshot, of all stretches, in the order taken. */
+  readonly snapshots: readonly StoredSnapshot[];
+  /** Full snapshots before and after the run, which fields are read from; undefined: not taken. */
   readonly before: EnvironmentSnapshot | undefined;
   readonly after: EnvironmentSnapshot | undefined;
 }
@@ -95,20 +97,42 @@ export function eachPoint(
   return input.measured.flatMap((point) => orPass(check(point), point.estimates.point));
 }
 
-/** One answer per variant. */
+/** The variants that the plan measures: of the others a run says nothing. */
+export function plannedVariants({ experiment, plan }: AuditInput): readonly Variant[] {
+  const planned = new Set(plan.points.map(({ variant }) => variant));
+  return experiment.variants.filter(({ name }) => planned.has(name));
+}
+
+/** Whether a field says something of the run, and not of a variant that the plan leaves out. */
+export function concernsPlan(input: AuditInput, field: string): boolean {
+  const isOf = ({ name }: Variant): boolean =>
+    field.startsWith(`model.${name}.`) || field.startsWith(`engine.${name}.`);
+  return plannedVariants(input).some(isOf) || !input.experiment.variants.some(isOf);
+}
+
+/** One answer per planned variant, or why there is none. */
 export function eachVariant(
   input: AuditInput,
-  check: (variant: Variant, starts: readonly ReadyStart[]) => readonly Outcome[],
+  check: (variant: Variant, starts: ReadyStarts) => readonly Outcome[],
 ): readonly Outcome[] {
-  return input.experiment.variants.flatMap((variant) =>
-    orPass(check(variant, readyStarts(input, variant.name)), variant.name),
-  );
+  const variants = plannedVariants(input);
+  if (variants.length === 0) return [notChecked("run", "计划中没有测点", "the plan has no point")];
+  return variants.flatMap((variant) => {
+    const [first, ...later] = readyStarts(input, variant.name);
+    if (first !== undefined) return orPass(check(variant, [first, ...later]), variant.name);
+    return input.starts.some(({ variant: of }) => of === variant.name)
+      ? [notChecked(variant.name, "引擎没有就绪过", "its engine never became ready")]
+      : [notChecked(variant.name, "引擎没有启动过", "its engine was not started")];
+  });
 }
 
 export interface ReadyStart {
   readonly start: number;
   readonly facts: NonNullable<StoredStart["ready"]>["facts"];
 }
+
+/** The starts of a variant whose engine became ready, at least once. */
+export type ReadyStarts = readonly [ReadyStart, ...ReadyStart[]];
 
 /** Starts of a variant whose engine became ready, in order. */
 export function readyStarts(input: AuditInput, variant: string): readonly ReadyStart[] {

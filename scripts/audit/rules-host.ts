@@ -1,12 +1,10 @@
-// Rules about the host: that nothing took time away from engine and client, and that its description
-// has no blanks.
-import { counterGrowth, stealShareBetween } from "../environment/difference.ts";
-import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
+// Rules about the host: that its description has no blanks, and that it was idle, settled and not shared.
 import type { LocalText } from "../experiment/experiment.ts";
 import { formatBytes, formatDuration, formatNumber } from "../units.ts";
 import { isElsewhere } from "./gpu-presence.ts";
 import {
   type AuditInput,
+  concernsPlan,
   fieldOf,
   found,
   notChecked,
@@ -15,23 +13,11 @@ import {
   orPass,
   pass,
   type Rule,
-  shareText,
   textField,
 } from "./rule.ts";
 import { thresholds } from "./thresholds.ts";
 
 export const hostRules: readonly Rule[] = [
-  {
-    id: "E18",
-    severity: "fail",
-    name: { zh: "主机限制", en: "Host limits" },
-    text: {
-      zh: "没有 cgroup CPU 限流，被虚拟化层占走的 CPU 时间不超过 1%，多卡时 /dev/shm 够用",
-      en: "no cgroup CPU throttling, steal up to 1 %, /dev/shm large enough for several GPUs",
-    },
-    needs: { zh: "cgroup 计数，CPU 时间，/dev/shm", en: "cgroup counters, CPU time, /dev/shm" },
-    check: checkHostLimits,
-  },
   {
     id: "E20",
     severity: "fail",
@@ -78,104 +64,6 @@ export const hostRules: readonly Rule[] = [
   },
 ];
 
-function checkHostLimits(input: AuditInput): readonly Outcome[] {
-  const { before, after } = input;
-  const outcomes: Outcome[] = [];
-  if (before === undefined || after === undefined) {
-    outcomes.push(
-      notChecked(
-        "environment",
-        "缺运行前或运行后的环境快照",
-        "the snapshot before or after the run is missing",
-      ),
-    );
-  } else {
-    outcomes.push(...checkThrottling(input, before, after), ...checkSteal(before, after));
-  }
-  return orPass([...outcomes, ...checkSharedMemory(input)], "environment");
-}
-
-function checkThrottling(
-  input: AuditInput,
-  before: EnvironmentSnapshot,
-  after: EnvironmentSnapshot,
-): readonly Outcome[] {
-  const throttledUs = counterGrowth(before, after, "host.cgroup.throttled_us");
-  if (throttledUs === undefined) {
-    return fieldOf(input, "host.cgroup.throttled_us")?.state === "not_applicable"
-      ? [pass("environment")]
-      : [notChecked("environment", "cgroup 限流计数未采集", "cgroup throttling was not collected")];
-  }
-  const elapsedMs = Date.parse(after.takenAt) - Date.parse(before.takenAt);
-  const share = elapsedMs > 0 ? throttledUs / 1000 / elapsedMs : 0;
-  if (share <= thresholds.throttledShare.value) return [pass("environment")];
-  return [
-    found({
-      severity: "fail",
-      where: "environment",
-      seen: {
-        zh: `cgroup 限流 ${formatDuration(throttledUs / 1000)}，占运行时间的 ${shareText(share).zh}`,
-        en: `throttled by the cgroup for ${formatDuration(throttledUs / 1000)}, ${shareText(share).en} of the run`,
-      },
-      expected: { zh: "不超过 1%", en: "up to 1 %" },
-      mend: { zh: "提高或取消 CPU 配额", en: "raise or lift the CPU quota" },
-      evidence: { throttledUs, share },
-    }),
-  ];
-}
-
-function checkSteal(before: EnvironmentSnapshot, after: EnvironmentSnapshot): readonly Outcome[] {
-  const share = stealShareBetween(before, after);
-  if (share === undefined) {
-    return [notChecked("environment", "CPU steal 未采集", "CPU steal was not collected")];
-  }
-  if (share <= thresholds.stealShare.value) return [pass("environment")];
-  return [
-    found({
-      severity: "fail",
-      where: "environment",
-      seen: {
-        zh: `被虚拟化层占走的 CPU 时间（steal）${shareText(share).zh}`,
-        en: `${shareText(share).en} of CPU time went to other guests (steal)`,
-      },
-      expected: { zh: "不超过 1%", en: "up to 1 %" },
-      mend: { zh: "换独占 CPU 的机器", en: "use a machine with dedicated CPUs" },
-      evidence: { stealShare: share },
-    }),
-  ];
-}
-
-function checkSharedMemory(input: AuditInput): readonly Outcome[] {
-  const several = input.experiment.variants.some(
-    ({ engine }) =>
-      engine.kind !== "external" && Number(engine.args["tensor-parallel-size"] ?? 1) > 1,
-  );
-  if (!several) return [];
-  const bytes = numberField(input, "host.shm_bytes");
-  if (bytes === undefined) {
-    return [
-      notChecked("environment", "/dev/shm 大小未采集", "the size of /dev/shm was not collected"),
-    ];
-  }
-  if (bytes >= thresholds.shmBytes.value) return [];
-  return [
-    found({
-      severity: "fail",
-      where: "environment",
-      seen: {
-        zh: `/dev/shm ${formatBytes(bytes)}，而引擎跨多块 GPU`,
-        en: `/dev/shm of ${formatBytes(bytes)} with an engine across several GPUs`,
-      },
-      expected: { zh: "不小于 1 GiB", en: "at least 1 GiB" },
-      mend: {
-        zh: "容器加 --shm-size 或 --ipc=host",
-        en: "give the container --shm-size or --ipc=host",
-      },
-      evidence: { shmBytes: bytes },
-    }),
-  ];
-}
-
 /** Text that stands where a value should: templates, blanks, words that say nothing. */
 const placeholder =
   /^(?:|todo|tbd|fixme|x{2,}|n\/?a|\[n\/a\]|default|null|undefined|nan|to be filled.*|待填.*|待补.*|待定|\{\{.*\}\}|\$\{.*\}|<[^<>]*>|[-?_.…]+)$/i;
@@ -191,7 +79,9 @@ function checkBlanksAndTimes(input: AuditInput): readonly Outcome[] {
     ),
     ...Object.entries(stated.other).map(([key, text]) => [`stated.${key}`, text] as const),
   ] as const;
-  const fields = snapshots.flatMap((snapshot) => snapshot.fields);
+  const fields = snapshots
+    .flatMap((snapshot) => snapshot.fields)
+    .filter(({ id }) => concernsPlan(input, id));
   const blanks = [
     ...told.flatMap(([id, text]) =>
       text !== undefined && placeholder.test(text.trim()) ? [id] : [],
@@ -333,7 +223,7 @@ function checkSeparation(input: AuditInput): readonly Outcome[] {
         zh: `客户端与引擎共用一台主机${cpus === undefined ? "" : `的 ${cpus} 个逻辑 CPU`}`,
         en: `client and engine share ${cpus === undefined ? "one host" : `the ${cpus} logical CPUs of one host`}`,
       },
-      expected: { zh: "各用各的 CPU", en: "CPUs of their own" },
+      expected: { zh: "互不共用 CPU", en: "CPUs of their own" },
       mend: {
         zh: "从另一台主机测，或把两者绑定到不同的核，并豁免 E25、写明理由",
         en: "measure from another host, or pin both to different cores and waive E25 with that reason",
@@ -361,7 +251,7 @@ function checkHostState(input: AuditInput): readonly Outcome[] {
   }
   if (uptimeS !== undefined && uptimeS < thresholds.uptimeS.value) {
     const uptime = formatDuration(uptimeS * 1000);
-    clauses.push({ zh: `开机仅 ${uptime}`, en: `up for ${uptime} only` });
+    clauses.push({ zh: `开机时长仅 ${uptime}`, en: `up for ${uptime} only` });
   }
   if (swapBytes !== undefined && swapBytes > 0) {
     clauses.push({

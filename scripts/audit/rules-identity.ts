@@ -1,9 +1,10 @@
 // Rules about identity: that model, engine and configuration are disclosed, pinned, and stayed the same.
-import { differenceOf } from "../environment/difference.ts";
 import type { FieldValue } from "../environment/snapshot.ts";
 import type { LocalText, Variant } from "../experiment/experiment.ts";
+import { type EnvironmentChange, environmentChanges } from "./environment-changes.ts";
 import {
   type AuditInput,
+  concernsPlan,
   eachVariant,
   fieldOf,
   found,
@@ -12,8 +13,9 @@ import {
   notChecked,
   type Outcome,
   orPass,
-  pass,
+  plannedVariants,
   type ReadyStart,
+  type ReadyStarts,
   type Rule,
   settingOf,
 } from "./rule.ts";
@@ -24,12 +26,12 @@ export const identityRules: readonly Rule[] = [
     severity: "block",
     name: { zh: "环境不变", en: "Nothing changed" },
     text: {
-      zh: "驱动、模型、配置在运行前后以及各次启动之间相同；变体之间只有声明的不同",
-      en: "driver, model and configuration are the same before and after and at every start; variants differ only in what they declare",
+      zh: "驱动、模型、配置在运行前后、各段之间以及各次启动之间相同；变体之间只有声明的不同；各段用同一版 benchbook 测量",
+      en: "driver, model and configuration are the same before and after, in every stretch and at every start; variants differ only in what they declare; one version of benchbook measured all stretches",
     },
     needs: {
-      zh: "运行前后的快照，各次启动的配置摘要",
-      en: "snapshots before and after, configuration digest of every start",
+      zh: "运行前后与试次前后的快照，各次启动的配置摘要",
+      en: "snapshots around run and trials, configuration digest of every start",
     },
     check: checkUnchanged,
   },
@@ -66,52 +68,126 @@ export const identityRules: readonly Rule[] = [
 ];
 
 function checkUnchanged(input: AuditInput): readonly Outcome[] {
-  const starts = eachVariant(input, checkStartsAgree);
-  const variants = checkVariantsAgree(input);
-  const { before, after } = input;
-  if (before === undefined || after === undefined) {
-    const why = notChecked(
-      "environment",
-      "缺运行前或运行后的环境快照",
-      "the snapshot before or after the run is missing",
-    );
-    return [why, ...starts, ...variants];
-  }
-  const changed = differenceOf(before, after).filter(
-    (difference) => difference.class === "comparability" && difference.kind === "changed",
+  return [
+    ...orPass([...checkEnvironment(input), ...checkProgram(input)], "environment"),
+    ...eachVariant(input, checkStartsAgree),
+    ...checkVariantsAgree(input),
+  ];
+}
+
+/** What is to be equal stayed equal, from the first snapshot to the last, over every seam. */
+function checkEnvironment(input: AuditInput): readonly Outcome[] {
+  const { snapshots, legs } = input;
+  const lastLeg = legs.at(-1)?.leg;
+  const isWhole =
+    snapshots.some(({ scope }) => scope === "run-before") &&
+    snapshots.some(({ scope, leg }) => scope === "run-after" && leg === lastLeg);
+  // Engines are compared start by start.
+  const changes = environmentChanges(
+    snapshots,
+    ({ id, group, class: of }) =>
+      of === "comparability" && group !== "engine" && concernsPlan(input, id),
   );
-  if (changed.length === 0) return [pass("environment"), ...starts, ...variants];
-  const list = changed
-    .map((one) => `${one.id} ${valueText(one.before)} → ${valueText(one.after)}`)
+  return [
+    ...bySpan(changes).map(({ span, changes: own }) =>
+      found({
+        severity: "block",
+        where: "environment",
+        seen: {
+          zh: `${spanText(span, legs).zh}变化：${changeList(own)}`,
+          en: `changed ${spanText(span, legs).en}: ${changeList(own)}`,
+        },
+        expected: { zh: "整个运行相同", en: "the same all through the run" },
+        mend: {
+          zh: "找出变化的原因，环境稳定后重测",
+          en: "find what changed it, and measure again once it is stable",
+        },
+        evidence: { ...span, fields: fieldList(own), changed: own.length },
+      }),
+    ),
+    ...(isWhole
+      ? []
+      : [
+          notChecked(
+            "environment",
+            "缺运行前或运行后的环境快照",
+            "the snapshot before or after the run is missing",
+          ),
+        ]),
+  ];
+}
+
+const programFields: readonly string[] = ["client.benchbook.version", "client.benchbook.commit"];
+
+/** Each stretch was measured by the same program: it is read as each begins, not while it runs. */
+function checkProgram({ snapshots, legs }: AuditInput): readonly Outcome[] {
+  const begins = snapshots.filter(({ scope }) => scope === "run-before");
+  const changes = environmentChanges(begins, ({ id }) => programFields.includes(id));
+  return bySpan(changes).map(({ span, changes: own }) =>
+    found({
+      severity: "fail",
+      where: "environment",
+      seen: {
+        zh: `benchbook 在${spanText(span, legs).zh}变化：${changeList(own)}`,
+        en: `benchbook changed ${spanText(span, legs).en}: ${changeList(own)}`,
+      },
+      expected: { zh: "各段用同一版 benchbook", en: "one version of benchbook for all stretches" },
+      mend: {
+        zh: "用同一版 benchbook 重测",
+        en: "measure again with one version of benchbook",
+      },
+      evidence: { ...span, fields: fieldList(own), changed: own.length },
+    }),
+  );
+}
+
+type Span = Pick<EnvironmentChange, "fromLeg" | "toLeg">;
+
+/** Changes between the same two stretches, or within the same one, together. */
+function bySpan(
+  changes: readonly EnvironmentChange[],
+): readonly { readonly span: Span; readonly changes: readonly EnvironmentChange[] }[] {
+  const spans = new Map(
+    changes.map(({ fromLeg, toLeg }) => [`${fromLeg} ${toLeg}`, { fromLeg, toLeg }]),
+  );
+  return [...spans.values()].map((span) => ({
+    span,
+    changes: changes.filter(
+      ({ fromLeg, toLeg }) => fromLeg === span.fromLeg && toLeg === span.toLeg,
+    ),
+  }));
+}
+
+function spanText({ fromLeg, toLeg }: Span, legs: AuditInput["legs"]): LocalText {
+  if (legs.length <= 1) return { zh: "运行期间", en: "during the run" };
+  return fromLeg === toLeg
+    ? { zh: `第 ${toLeg} 段期间`, en: `during stretch ${toLeg}` }
+    : {
+        zh: `第 ${fromLeg} 段与第 ${toLeg} 段之间`,
+        en: `between stretches ${fromLeg} and ${toLeg}`,
+      };
+}
+
+function changeList(changes: readonly EnvironmentChange[]): string {
+  return changes
+    .map(({ id, before, after }) => `${id} ${valueText(before)} → ${valueText(after)}`)
     .join("; ");
-  const finding = found({
-    severity: "block",
-    where: "environment",
-    seen: { zh: `运行期间变化：${list}`, en: `changed during the run: ${list}` },
-    expected: { zh: "运行前后相同", en: "the same before and after" },
-    mend: {
-      zh: "找出变化的原因，环境稳定后重测",
-      en: "find what changed it, and measure again once it is stable",
-    },
-    evidence: { fields: changed.map(({ id }) => id).join(" "), changed: changed.length },
-  });
-  return [finding, ...starts, ...variants];
+}
+
+function fieldList(changes: readonly EnvironmentChange[]): string {
+  return [...new Set(changes.map(({ id }) => id))].join(" ");
 }
 
 /** A value in print; of a digest as much as tells two apart. */
-function valueText(value: FieldValue | undefined): string {
-  if (value?.state !== "value") return value?.state ?? "-";
+function valueText(value: FieldValue): string {
+  if (value.state !== "value") return value.state;
   return String(value.value).replace(/^(sha256:)?([0-9a-f]{12})[0-9a-f]{20,}$/, "$1$2…");
 }
 
-function checkStartsAgree(variant: Variant, starts: readonly ReadyStart[]): readonly Outcome[] {
+function checkStartsAgree(variant: Variant, starts: ReadyStarts): readonly Outcome[] {
   const [first, ...later] = starts;
-  if (first === undefined) {
-    return [notChecked(variant.name, "引擎没有就绪过", "its engine never became ready")];
-  }
-  const identityOf = ({ facts }: ReadyStart): string =>
-    [facts.name, facts.version ?? "", facts.configDigest ?? ""].join(" ");
-  const other = later.find((start) => identityOf(start) !== identityOf(first));
+  const identity = identityOf(first);
+  const other = later.find((start) => identityOf(start) !== identity);
   if (other === undefined) {
     return first.facts.configDigest === undefined
       ? [
@@ -123,12 +199,11 @@ function checkStartsAgree(variant: Variant, starts: readonly ReadyStart[]): read
         ]
       : [];
   }
-  const keys = [
-    ...new Set([
-      ...Object.keys(first.facts.config ?? {}),
-      ...Object.keys(other.facts.config ?? {}),
-    ]),
-  ].filter((key) => first.facts.config?.[key] !== other.facts.config?.[key]);
+  const settings = settingsOf(first);
+  const otherSettings = settingsOf(other);
+  const keys = [...new Set([...settings.keys(), ...otherSettings.keys()])].filter(
+    (key) => settings.get(key) !== otherSettings.get(key),
+  );
   const named = keys.slice(0, 5).join(", ");
   return [
     found({
@@ -148,11 +223,25 @@ function checkStartsAgree(variant: Variant, starts: readonly ReadyStart[]): read
   ];
 }
 
+/** All that an engine says of itself and that has to be the same at every start of a variant. */
+function identityOf(start: ReadyStart): string {
+  const { name, version, configDigest, maxModelLen, maxNumSeqs, env } = start.facts;
+  const variables = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([name, version, configDigest, maxModelLen, maxNumSeqs, variables]);
+}
+
+function settingsOf({ facts }: ReadyStart): ReadonlyMap<string, unknown> {
+  const variables = Object.entries(facts.env).map(
+    ([name, value]) => [`env.${name}`, value] as const,
+  );
+  return new Map<string, unknown>([...Object.entries(facts.config ?? {}), ...variables]);
+}
+
 /** Variants on the same declared engine must run the same version of it. */
 function checkVariantsAgree(input: AuditInput): readonly Outcome[] {
   const versions = new Map<string, Map<string, string>>();
   for (const { variant: name, ready } of input.starts) {
-    const variant = input.experiment.variants.find((one) => one.name === name);
+    const variant = plannedVariants(input).find((one) => one.name === name);
     const version = ready?.facts.version;
     if (variant === undefined || version === undefined) continue;
     const ofEngine = versions.get(variant.engine.name) ?? new Map<string, string>();
@@ -180,11 +269,7 @@ function checkVariantsAgree(input: AuditInput): readonly Outcome[] {
   });
 }
 
-function checkModel(
-  input: AuditInput,
-  variant: Variant,
-  starts: readonly ReadyStart[],
-): readonly Outcome[] {
+function checkModel(input: AuditInput, variant: Variant, starts: ReadyStarts): readonly Outcome[] {
   const field = (name: string): string => `model.${variant.name}.${name}`;
   const kvDtype = starts.map(({ facts }) =>
     settingOf(facts.config, "kv_cache_dtype", "cache_dtype", "kv_dtype"),
@@ -209,10 +294,7 @@ function checkModel(
   return [undisclosed(variant, names, missing.map(({ id }) => id).join(" "))];
 }
 
-function checkConfig(variant: Variant, starts: readonly ReadyStart[]): readonly Outcome[] {
-  if (starts.length === 0) {
-    return [notChecked(variant.name, "引擎没有就绪过", "its engine never became ready")];
-  }
+function checkConfig(variant: Variant, starts: ReadyStarts): readonly Outcome[] {
   const silent = starts.some(({ facts }) => Object.keys(facts.config ?? {}).length === 0);
   const name: LocalText = { zh: "生效配置", en: "resolved configuration" };
   return silent ? [undisclosed(variant, [name], "config")] : [];
@@ -234,8 +316,8 @@ function undisclosed(variant: Variant, missing: readonly LocalText[], ids: strin
           en: "give the model's local folder, and let the engine report its configuration",
         }
       : {
-          zh: "请服务方公开这些信息，或用 benchbook 启动引擎",
-          en: "ask whoever runs the server to disclose it, or let benchbook start the engine",
+          zh: "请服务方公开这些信息；做不到的，写明理由豁免 E5",
+          en: "ask whoever runs the server to disclose it; where that can't be had, waive E5 with the reason",
         },
     evidence: { missing: ids, launched: isLaunched(variant) },
   });
@@ -266,7 +348,7 @@ function checkPinned(input: AuditInput): readonly Outcome[] {
       notChecked("environment", "git 状态未采集", "the state of the git tree was not collected"),
     );
   }
-  for (const { name, engine } of input.experiment.variants) {
+  for (const { name, engine } of plannedVariants(input)) {
     if (engine.kind !== "vllm" || engine.container === undefined) continue;
     if (engine.container.digest !== undefined || engine.container.image.includes("@sha256:"))
       continue;

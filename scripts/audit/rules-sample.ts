@@ -3,6 +3,7 @@
 import type { LocalText } from "../experiment/experiment.ts";
 import { percentileFloor } from "../experiment/percentile-floor.ts";
 import { parseEstimateKey } from "../stats/estimate-key.ts";
+import { quantile7, sortAscending } from "../stats/quantiles.ts";
 import { requestMetrics } from "../stats/request-metrics.ts";
 import type { TrialSamples } from "../stats/samples.ts";
 import type { TrialMetrics } from "../stats/trial-metrics.ts";
@@ -130,7 +131,7 @@ function checkOutputLength(
 function checkAttempts(input: AuditInput): readonly Outcome[] {
   const dead = new Set(
     input.starts
-      .filter(({ end }) => end !== undefined && end.reason !== "stopped")
+      .filter(({ end }) => end?.reason === "died" || end?.reason === "never_ready")
       .map(({ start }) => start),
   );
   return input.attempts
@@ -199,8 +200,7 @@ function checkClientDelay({ estimates }: MeasuredPoint): readonly Outcome[] {
   const delays = estimates.trials.flatMap((trial) => trial.latencies.client_delay);
   const ttfts = estimates.trials.flatMap((trial) => trial.latencies.ttft);
   if (delays.length === 0 || ttfts.length === 0) return [];
-  const sorted = [...delays].sort((a, b) => a - b);
-  const p99Ms = sorted[Math.ceil(0.99 * sorted.length) - 1] ?? 0;
+  const p99Ms = quantile7(sortAscending(delays), 0.99) ?? 0;
   const meanMs = ttfts.reduce((a, b) => a + b) / ttfts.length;
   if (p99Ms <= thresholds.clientDelayShare.value * meanMs) return [];
   return [
@@ -213,7 +213,7 @@ function checkClientDelay({ estimates }: MeasuredPoint): readonly Outcome[] {
       },
       expected: { zh: "不超过 5%", en: "up to 5 %" },
       mend: {
-        zh: "减轻客户端负担：TTFT 不含这段滞后，用户感到的更长",
+        zh: "减轻客户端负担：TTFT 不含这段滞后，用户实际等待更久",
         en: "relieve the client: TTFT leaves this delay out, a user would not",
       },
       evidence: { clientDelayP99Ms: p99Ms, ttftMeanMs: meanMs },

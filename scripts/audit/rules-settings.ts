@@ -5,9 +5,11 @@ import {
   type AuditInput,
   eachVariant,
   found,
+  isLaunched,
   notChecked,
   type Outcome,
   type ReadyStart,
+  type ReadyStarts,
   type Rule,
   settingOf,
 } from "./rule.ts";
@@ -49,11 +51,7 @@ export const settingsRules: readonly Rule[] = [
   },
 ];
 
-function checkLimits(
-  input: AuditInput,
-  variant: Variant,
-  starts: readonly ReadyStart[],
-): readonly Outcome[] {
+function checkLimits(input: AuditInput, variant: Variant, starts: ReadyStarts): readonly Outcome[] {
   const facts = starts.at(-1)?.facts;
   const own = input.measured.filter(({ estimates }) => estimates.variant === variant.name);
   const outcomes: Outcome[] = [];
@@ -148,7 +146,7 @@ function tooSmall(
   });
 }
 
-function checkDebug(variant: Variant, starts: readonly ReadyStart[]): readonly Outcome[] {
+function checkDebug(variant: Variant, starts: ReadyStarts): readonly Outcome[] {
   const facts = starts.at(-1)?.facts;
   if (facts?.config === undefined) {
     return [
@@ -180,7 +178,12 @@ function checkDebug(variant: Variant, starts: readonly ReadyStart[]): readonly O
       where: variant.name,
       seen: { zh: `未声明：${list}`, en: `not declared: ${list}` },
       expected: { zh: "实验文件写明，或没有", en: "declared in the experiment file, or absent" },
-      mend: { zh: "去掉它，或写进 args、env", en: "drop it, or write it into args or env" },
+      mend: isLaunched(variant)
+        ? { zh: "去掉它，或写进 args、env", en: "drop it, or write it into args or env" }
+        : {
+            zh: "请服务方去掉它；确属有意的，写明理由豁免 E13",
+            en: "ask whoever runs the server to drop it; where it is meant, waive E13 with the reason",
+          },
       evidence: { settings: list },
     }),
   ];
@@ -227,7 +230,7 @@ const decisiveSettings: readonly DecisiveSetting[] = [
 function checkSettings(
   input: AuditInput,
   variant: Variant,
-  starts: readonly ReadyStart[],
+  starts: ReadyStarts,
 ): readonly Outcome[] {
   const config = starts.at(-1)?.facts.config;
   if (config === undefined) {

@@ -1,13 +1,23 @@
-// Rules about how the run went: seams, engines that died, trials that are missing.
-import { type AuditInput, found, notChecked, type Outcome, orPass, type Rule } from "./rule.ts";
+// Rules about how the run went: seams, engines that died, trials that are missing, tokens that the
+// server did not count.
+import {
+  type AuditInput,
+  eachPoint,
+  found,
+  type MeasuredPoint,
+  notChecked,
+  type Outcome,
+  orPass,
+  type Rule,
+} from "./rule.ts";
 
 export const storyRules: readonly Rule[] = [
   {
     id: "S1",
     severity: "warn",
-    name: { zh: "接缝", en: "Seams" },
+    name: { zh: "续跑", en: "Seams" },
     text: {
-      zh: "运行一气呵成，没有中断后续跑",
+      zh: "运行没有中断",
       en: "the run went through without being interrupted and resumed",
     },
     needs: { zh: "运行的各段", en: "the stretches of the run" },
@@ -35,6 +45,17 @@ export const storyRules: readonly Rule[] = [
     needs: { zh: "计划与试次", en: "plan and trials" },
     check: checkComplete,
   },
+  {
+    id: "S5",
+    severity: "warn",
+    name: { zh: "token 计数来源", en: "Source of token counts" },
+    text: {
+      zh: "每个完成的请求的 token 数都来自服务端的 usage",
+      en: "the tokens of every completed request come from the server's usage",
+    },
+    needs: { zh: "服务端的 usage", en: "usage of the server" },
+    check: (input) => eachPoint(input, checkTokenSources),
+  },
 ];
 
 function checkSeams({ legs, attempts }: AuditInput): readonly Outcome[] {
@@ -46,12 +67,12 @@ function checkSeams({ legs, attempts }: AuditInput): readonly Outcome[] {
       severity: "warn",
       where: "run",
       seen: {
-        zh: `第 ${leg.leg} 段始于 ${leg.startedAt}，前一段${end === undefined ? "被强行终止" : `结束于 ${end.endedAt}`}；接缝之后有 ${resumed} 次试次`,
+        zh: `第 ${leg.leg} 段始于 ${leg.startedAt}，前一段${end === undefined ? "被强制终止" : `结束于 ${end.endedAt}`}；续跑之后有 ${resumed} 次试次`,
         en: `stretch ${leg.leg} began at ${leg.startedAt}; the one before ${end === undefined ? "was killed" : `ended at ${end.endedAt}`}; ${resumed} attempts follow the seam`,
       },
-      expected: { zh: "一段", en: "one stretch" },
+      expected: { zh: "一次跑完", en: "one stretch" },
       mend: {
-        zh: "比较接缝两侧的轮次；有差异则重测",
+        zh: "比较续跑前后的轮次；有差异则重测",
         en: "compare the rounds on both sides of the seam; measure again if they differ",
       },
       evidence: { leg: leg.leg, attemptsAfter: resumed, killed: end === undefined },
@@ -64,7 +85,7 @@ function checkEngines({ starts, attempts }: AuditInput): readonly Outcome[] {
   if (starts.length === 0) return [notChecked("run", "没有引擎启动", "no engine was started")];
   return orPass(
     starts.flatMap(({ start, variant, round, end }): readonly Outcome[] => {
-      if (end === undefined || end.reason === "stopped") return [];
+      if (end?.reason !== "died" && end?.reason !== "never_ready") return [];
       const victim = attempts.find(
         (attempt) => attempt.start === start && attempt.status === "failed",
       );
@@ -133,4 +154,29 @@ function checkComplete(input: AuditInput): readonly Outcome[] {
       }),
     ];
   });
+}
+
+/** Counts of the local tokenizer are near the server's and not the same; without any there is no TPOT. */
+function checkTokenSources({ estimates }: MeasuredPoint): readonly Outcome[] {
+  const { point, tokenSources } = estimates;
+  const { usage, tokenizer, none } = tokenSources;
+  const completed = usage + tokenizer + none;
+  if (completed === 0) return [notChecked(point, "没有完成的请求", "no request completed")];
+  if (usage === completed) return [];
+  return [
+    found({
+      severity: "warn",
+      where: point,
+      seen: {
+        zh: `${completed} 个完成的请求中，${tokenizer} 个的 token 由本地分词器计数，${none} 个没有计数`,
+        en: `of ${completed} completed requests the local tokenizer counted the tokens of ${tokenizer}, and nobody those of ${none}`,
+      },
+      expected: { zh: "全部来自 usage", en: "all from usage" },
+      mend: {
+        zh: "让服务端按 stream_options.include_usage 返回 usage；否则 TPOT 与 token 吞吐以分词器的计数为准",
+        en: "let the server honour stream_options.include_usage; until then TPOT and token rates rest on the tokenizer's counts",
+      },
+      evidence: { ...tokenSources },
+    }),
+  ];
 }

@@ -6,6 +6,7 @@ import type { RequestSample, TrialSamples } from "../stats/samples.ts";
 import type { Finding } from "./finding.ts";
 import {
   afterAt,
+  around,
   attempt,
   beforeAt,
   config,
@@ -18,6 +19,7 @@ import {
   spoiled,
   start,
   startSaying,
+  stored,
   withSamples,
 } from "./fixtures/run.ts";
 import type { AuditInput, Outcome } from "./rule.ts";
@@ -266,6 +268,113 @@ describe("E4, nothing changed", () => {
     );
   });
 
+  /** Two stretches, each with its snapshots before and after. */
+  const resumed = (
+    first: Parameters<typeof snapshot>[1],
+    second: Parameters<typeof snapshot>[1],
+  ): AuditInput => ({
+    ...healthy,
+    legs: [1, 2].map((leg) => ({ leg, startedAt: beforeAt, end: undefined })),
+    snapshots: [
+      stored("run-before", snapshot(beforeAt, first)),
+      stored("run-after", snapshot(afterAt, first)),
+      stored("run-before", snapshot(beforeAt, second), { leg: 2 }),
+      stored("run-after", snapshot(afterAt, second), { leg: 2 }),
+    ],
+  });
+
+  it("blocks a run that was resumed in another environment, naming the stretches", () => {
+    expect(findingsOf("E4", resumed({}, { "host.cpu.model": "Other CPU" }))).toMatchObject([
+      {
+        severity: "block",
+        where: "environment",
+        seen: { en: "changed between stretches 1 and 2: host.cpu.model Some CPU → Other CPU" },
+        evidence: { fromLeg: 1, toLeg: 2, fields: "host.cpu.model" },
+      },
+    ]);
+    expect(passes("E4", resumed({}, {}))).toBe(true);
+  });
+
+  it("blocks a stretch in which something changed and changed back", () => {
+    const model = (value: string) => ({ "host.cpu.model": value });
+    const there = resumed(model("A"), model("A"));
+    const [first, , ...rest] = there.snapshots;
+    if (first === undefined) throw new Error("there is a snapshot");
+    const changed = stored("run-after", snapshot(afterAt, model("B")));
+    expect(
+      findingsOf("E4", { ...there, snapshots: [first, changed, ...rest] }).map(
+        ({ seen }) => seen.en,
+      ),
+    ).toEqual([
+      "changed during stretch 1: host.cpu.model A → B",
+      "changed between stretches 1 and 2: host.cpu.model B → A",
+    ]);
+  });
+
+  it("sees what light snapshots around trials hold, and a device that went away", () => {
+    const light = (count: FieldValue | number) => ({
+      ...snapshot(beforeAt, { "gpu.count": count }),
+      light: true,
+    });
+    const { snapshots } = onMachine({ "gpu.count": 2 });
+    const [first, last] = snapshots;
+    if (first === undefined || last === undefined) throw new Error("there are two snapshots");
+    const around_ = (count: FieldValue | number): AuditInput => ({
+      ...healthy,
+      snapshots: [first, stored("trial-before", light(count), { trial: "t1" }), last],
+    });
+    expect(passes("E4", around_(2))).toBe(true);
+    // A reading that failed is no change.
+    expect(passes("E4", around_(notCollected))).toBe(true);
+    expect(findingsOf("E4", around_({ state: "not_applicable" }))[0]?.seen.en).toBe(
+      "changed during the run: gpu.count 2 → not_applicable; gpu.count not_applicable → 2",
+    );
+  });
+
+  it("compares the whole run where a stretch was killed, once the next began", () => {
+    const whole = resumed({}, { "host.cpu.model": "Other CPU" });
+    const killed = {
+      ...whole,
+      snapshots: whole.snapshots.filter(({ scope, leg }) => scope === "run-before" || leg === 2),
+    };
+    expect(findingsOf("E4", killed)).toHaveLength(1);
+    expect(whyNot("E4", killed)).toEqual([]);
+    const open = { ...whole, snapshots: whole.snapshots.slice(0, 3) };
+    expect(findingsOf("E4", open)).toHaveLength(1);
+    expect(whyNot("E4", open)).toEqual(["the snapshot before or after the run is missing"]);
+  });
+
+  it("fails stretches that other versions of benchbook measured", () => {
+    const version = (text: string, commit: FieldValue | string) => ({
+      "client.benchbook.version": text,
+      "client.benchbook.commit": commit,
+    });
+    expect(
+      findingsOf("E4", resumed(version("0.1.0", "aaa"), version("0.2.0", "bbb"))),
+    ).toMatchObject([
+      {
+        severity: "fail",
+        where: "environment",
+        seen: {
+          en: "benchbook changed between stretches 1 and 2: client.benchbook.version 0.1.0 → 0.2.0; client.benchbook.commit aaa → bbb",
+        },
+      },
+    ]);
+    expect(passes("E4", resumed(version("0.1.0", "aaa"), version("0.1.0", notCollected)))).toBe(
+      true,
+    );
+  });
+
+  it("blocks starts with other environment variables", () => {
+    const differing = {
+      ...healthy,
+      starts: [start(1), startSaying(2, { env: { OMP_NUM_THREADS: "8" } })],
+    };
+    expect(findingsOf("E4", differing)).toMatchObject([
+      { severity: "block", where: "fp32", evidence: { settings: "env.OMP_NUM_THREADS" } },
+    ]);
+  });
+
   it("blocks starts that differ, naming the setting", () => {
     const differing = {
       ...healthy,
@@ -281,8 +390,11 @@ describe("E4, nothing changed", () => {
 
   it("blocks variants of one engine with different versions", () => {
     const other = { ...variant, name: "q8" };
+    const [point] = healthy.plan.points;
+    if (point === undefined) throw new Error("the plan has a point");
     const mixed: AuditInput = {
       ...healthy,
+      plan: { ...healthy.plan, points: [point, { ...point, name: "q8/c10", variant: "q8" }] },
       experiment: { ...experiment, variants: [variant, other] },
       starts: [start(1), { ...startSaying(2, { version: "0.2.0" }), variant: "q8" }],
     };
@@ -293,8 +405,10 @@ describe("E4, nothing changed", () => {
 
   it("passes the same, and is not checked without a second snapshot, a start or a disclosed configuration", () => {
     expect(passes("E4", healthy)).toBe(true);
-    expect(whyNot("E4", { ...healthy, after: undefined })[0]).toContain("snapshot before or after");
-    expect(whyNot("E4", { ...healthy, starts: [] })).toEqual(["its engine never became ready"]);
+    expect(whyNot("E4", { ...healthy, ...around(snapshot(beforeAt), undefined) })[0]).toContain(
+      "snapshot before or after",
+    );
+    expect(whyNot("E4", { ...healthy, starts: [] })).toEqual(["its engine was not started"]);
     expect(whyNot("E4", saying({ configDigest: undefined }))).toEqual([
       "the engine does not disclose its configuration",
     ]);
@@ -333,7 +447,10 @@ describe("E5 and E6, disclosure", () => {
       { severity: "fail" },
     ]);
     expect(passes("E6", healthy)).toBe(true);
-    expect(whyNot("E6", { ...healthy, starts: [] })).toEqual(["its engine never became ready"]);
+    const never = start(1, { ready: undefined, end: { at: afterAt, reason: "never_ready" } });
+    expect(whyNot("E6", { ...healthy, starts: [never] })).toEqual([
+      "its engine never became ready",
+    ]);
   });
 });
 
@@ -481,6 +598,62 @@ describe("E18, host limits", () => {
     expect(passes("E18", onMachine({}, { "host.cgroup.throttled_us": 600_000 }))).toBe(true);
   });
 
+  /** Two stretches of one trial each, ten hours apart; the trials take 100 s. */
+  const paused = (
+    throttledUs: readonly [number, number, number, number],
+    stealTicks: readonly [number, number, number, number] = [0, 0, 0, 0],
+  ): AuditInput => {
+    const times = ["10:00:00", "10:01:40", "20:00:00", "20:01:40"] as const;
+    const [before1, after1, before2, after2] = times.map((time, i) =>
+      snapshot(`2026-03-01T${time}.000+08:00`, {
+        "host.cgroup.throttled_us": throttledUs[i],
+        "host.cpu.steal_ticks": stealTicks[i],
+        // Eight CPUs of 100 Hz.
+        "host.cpu.total_ticks": [0, 80_000, 28_800_000, 28_880_000][i],
+      }),
+    );
+    if (!before1 || !after1 || !before2 || !after2) throw new Error("there are four snapshots");
+    return {
+      ...healthy,
+      attempts: [attempt(1), attempt(2, { leg: 2 })],
+      snapshots: [
+        stored("run-before", before1),
+        stored("trial-before", before1, { trial: "t1" }),
+        stored("trial-after", after1, { trial: "t1", attempt: 1 }),
+        stored("run-before", before2, { leg: 2 }),
+        stored("trial-before", before2, { leg: 2, trial: "t2" }),
+        stored("trial-after", after2, { leg: 2, trial: "t2", attempt: 1 }),
+        stored("run-after", after2, { leg: 2 }),
+      ],
+    };
+  };
+
+  it("takes throttling and steal over trials, and not over the pause between stretches", () => {
+    // An hour of throttling and a tenth of all ticks, all of it in the pause.
+    const hour = 3_600_000_000;
+    expect(passes("E18", paused([0, 0, hour, hour], [0, 0, 2_880_000, 2_880_000]))).toBe(true);
+    // 4 s of 2 x 100 s: 2 %. 3,200 of 2 x 80,000 ticks: 2 %.
+    expect(findingsOf("E18", paused([0, 1e6, 1e6, 4e6]))).toMatchObject([
+      {
+        severity: "fail",
+        where: pointName,
+        seen: { en: "throttled by the cgroup for 4 s, 2.0 % of the time of its trials" },
+        evidence: { throttledUs: 4e6, share: 0.02 },
+      },
+    ]);
+    expect(findingsOf("E18", paused([0, 0, 0, 0], [0, 0, 0, 3200]))).toMatchObject([
+      { where: pointName, evidence: { stealShare: 0.02 } },
+    ]);
+  });
+
+  it("does not look at trials that were not measured", () => {
+    const failed = {
+      ...paused([0, 4e6, 4e6, 4e6]),
+      attempts: [attempt(1, { status: "failed" as const }), attempt(2, { leg: 2 })],
+    };
+    expect(passes("E18", failed)).toBe(true);
+  });
+
   it("passes without a control group, and is not checked without counters or snapshots", () => {
     expect(
       passes("E18", onMachine({ "host.cgroup.throttled_us": { state: "not_applicable" } })),
@@ -490,7 +663,7 @@ describe("E18, host limits", () => {
       { "host.cpu.steal_ticks": undefined },
     );
     expect(whyNot("E18", unread)).toHaveLength(2);
-    expect(whyNot("E18", { ...healthy, before: undefined })).toHaveLength(1);
+    expect(whyNot("E18", { ...healthy, ...around(undefined, snapshot(afterAt)) })).toHaveLength(1);
   });
 
   it("fails a small /dev/shm under several GPUs", () => {
@@ -527,6 +700,21 @@ describe("E19, the client", () => {
     expect(findingsOf("E19", late)).toMatchObject([
       { severity: "warn", evidence: { ttftMeanMs: expect.closeTo(200, 6) as number } },
     ]);
+  });
+
+  it("takes the 99th percentile of the delay by type 7, as every figure is", () => {
+    // 420 delays, five of them 20 ms and the others 0: h = 419 x 0.99 = 414.81, between the 415th
+    // (0 ms) and the 416th (20 ms): 16.2 ms.
+    const late = trialsWith((samples) => ({
+      ...samples,
+      requests: samples.requests.map((request) =>
+        request.index >= 20 && request.index < (samples.round === 1 ? 25 : 20)
+          ? { ...request, dueAtMs: (request.sentAtMs ?? 0) - 20 }
+          : { ...request, dueAtMs: request.sentAtMs ?? 0 },
+      ),
+    }));
+    const [finding] = findingsOf("E19", late);
+    expect(finding?.evidence["clientDelayP99Ms"]).toBeCloseTo(0.81 * 20, 6);
   });
 
   it("says that the instrument was not calibrated, and when nothing was read of the client", () => {
@@ -774,6 +962,39 @@ describe("the run's story", () => {
     ]);
     expect(passes("S2", healthy)).toBe(true);
     expect(whyNot("S2", { ...healthy, starts: [] })).toHaveLength(1);
+  });
+
+  it("S2 and E15 leave alone a server that was only attached to", () => {
+    const detached: AuditInput = {
+      ...healthy,
+      starts: [start(1, { end: { at: afterAt, reason: "detached" } })],
+      attempts: [attempt(1, { status: "failed", reason: "too many failures" })],
+    };
+    expect(passes("S2", detached)).toBe(true);
+    expect(findingsOf("E15", detached)).toHaveLength(1);
+  });
+
+  it("S5 warns of tokens that the server did not count, and passes its own", () => {
+    const counted = spoiled((request) =>
+      request.index === 20
+        ? { ...request, tokenSource: "tokenizer" }
+        : request.index === 21
+          ? { ...request, tokenSource: "none", outputTokens: undefined }
+          : request,
+    );
+    expect(findingsOf("S5", counted)).toMatchObject([
+      {
+        severity: "warn",
+        where: pointName,
+        seen: {
+          en: "of 420 completed requests the local tokenizer counted the tokens of 3, and nobody those of 3",
+        },
+        evidence: { usage: 414, tokenizer: 3, none: 3 },
+      },
+    ]);
+    expect(passes("S5", healthy)).toBe(true);
+    const nothing = spoiled((request) => ({ ...request, status: "failed" }));
+    expect(whyNot("S5", nothing)).toEqual(["no request completed"]);
   });
 
   it("S3 fails missing trials and blocks a point without any completed request", () => {

@@ -5,6 +5,7 @@ import type { Rule } from "./rule.ts";
 import { gpuRules } from "./rules-gpu.ts";
 import { hostRules } from "./rules-host.ts";
 import { identityRules } from "./rules-identity.ts";
+import { limitRules } from "./rules-limits.ts";
 import { loadRules } from "./rules-load.ts";
 import { sampleRules } from "./rules-sample.ts";
 import { settingsRules } from "./rules-settings.ts";
@@ -12,22 +13,21 @@ import { storyRules } from "./rules-story.ts";
 
 /** E1 to E28, then the rules about how the run went. */
 export const rules: readonly Rule[] = [
-  ...[
-    ...identityRules,
-    ...settingsRules,
-    ...gpuRules,
-    ...hostRules,
-    ...loadRules,
-    ...sampleRules,
-  ].sort((a, b) => ruleNumber(a.id) - ruleNumber(b.id)),
+  ...identityRules,
+  ...settingsRules,
+  ...gpuRules,
+  ...hostRules,
+  ...limitRules,
+  ...loadRules,
+  ...sampleRules,
   ...storyRules,
-];
+].sort(byId);
 
 /** The rule that audit-run.ts itself applies: it needs the findings of all others. */
 export const waiverRule: Omit<Rule, "check"> = {
   id: "S4",
   severity: "info",
-  name: { zh: "豁免有据", en: "Waivers are used" },
+  name: { zh: "豁免对应发现", en: "Waivers are used" },
   text: {
     zh: "每条豁免都对应一个发现",
     en: "every waiver meets a finding",
@@ -45,10 +45,11 @@ export interface RuleEntry {
   readonly needs: LocalText;
 }
 
-export const ruleCatalogue: readonly RuleEntry[] = [...rules, waiverRule].map(
-  ({ id, severity, name, text, needs }) => ({ id, severity, name, text, needs }),
-);
+export const ruleCatalogue: readonly RuleEntry[] = [...rules, waiverRule]
+  .sort(byId)
+  .map(({ id, severity, name, text, needs }) => ({ id, severity, name, text, needs }));
 
-function ruleNumber(id: string): number {
-  return Number(id.slice(1));
+/** E2 before E10, and both before S1. */
+function byId({ id: a }: Pick<Rule, "id">, { id: b }: Pick<Rule, "id">): number {
+  return a.charCodeAt(0) - b.charCodeAt(0) || Number(a.slice(1)) - Number(b.slice(1));
 }

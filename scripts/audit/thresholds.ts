@@ -33,6 +33,12 @@ export const thresholds = {
     unit: "of prompt tokens",
     reason: "one point of hit rate moves prefill work by one percent",
   },
+  chatTemplateTokens: {
+    value: 256,
+    unit: "tokens",
+    reason:
+      "no usual chat template with its default system prompt is longer; more in common is cache",
+  },
   clientDelayShare: {
     value: 0.05,
     unit: "of the mean TTFT",
@@ -51,7 +57,7 @@ export const thresholds = {
   },
   throttledShare: {
     value: 0.01,
-    unit: "of the time of the run",
+    unit: "of the time of the trials",
     reason: "as for steal: one percent is the smallest change this record claims to see",
   },
   stealShare: {

@@ -175,7 +175,8 @@ function startClosedLoop(
 
     const finished = completed + failed;
     const { failureShare } = limits;
-    if (failed > failuresAllowed({ failureShare, concurrency, finished })) {
+    const isLast = cohortIsOver;
+    if (failed > failuresAllowed({ failureShare, concurrency, finished, isLast })) {
       abort(
         `${failed} of ${finished} requests failed (limits.failures); the last one: ${wordsOf(record)}`,
       );

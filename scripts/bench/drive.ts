@@ -1,7 +1,7 @@
 // One trial: puts the load of a point on an engine and yields a record for every request, as they
 // end. Whoever reads the records can't hold up the load.
 import type { EngineEndpoint } from "../engine/engine.ts";
-import { epochMsOf, isoWithOffset, nowMs } from "../units.ts";
+import { isoWithOffset, nowMs } from "../units.ts";
 import { type Client, type CompletionPath, createClient } from "./client.ts";
 import { type LoadInput, runClosedLoop } from "./closed-loop.ts";
 import { createCohort } from "./cohort.ts";
@@ -49,6 +49,8 @@ export async function* drive(
     requests = prepareAhead(input.source, { depth: load.concurrency, total: cohort.total });
     const zeroMs = input.zeroMs ?? clock();
     const clockGapMs = Date.now() - clock();
+    // The wall clock now, not at the process's start: the two may have drifted apart since.
+    const zeroEpochMs = Date.now() - (clock() - zeroMs);
     const sinceZero = (): number => clock() - zeroMs;
     const { dispatcher } = connections;
     client = createClient({ dispatcher, endpoint, path, limits, sinceZero, redact });
@@ -67,7 +69,7 @@ export async function* drive(
 
     const { outcome, endedAtMs, reading } = await ended;
     return {
-      zeroAt: isoWithOffset(epochMsOf(zeroMs)),
+      zeroAt: isoWithOffset(zeroEpochMs),
       endedAtMs,
       clockDriftMs: Date.now() - clock() - clockGapMs,
       outcome,

@@ -8,8 +8,8 @@ export function isFailure({ status }: RequestRecord): boolean {
 
 /**
  * How many requests of a trial may fail before it is ended. The share counts over what has finished,
- * but over no fewer than 20 requests and two per slot, so that the first few can't decide alone; and
- * one failure is always forgiven unless the limit is 0.
+ * but over no fewer than 20 requests and two per slot as long as more are to come, so that the first
+ * few can't decide alone; and one failure is always forgiven unless the limit is 0.
  *
  * @example failuresAllowed({ failureShare: 0.01, concurrency: 4, finished: 9 }) // 1
  */
@@ -17,13 +17,17 @@ export function failuresAllowed({
   failureShare,
   concurrency,
   finished,
+  isLast = false,
 }: {
   readonly failureShare: number;
   readonly concurrency: number;
   readonly finished: number;
+  /** No more measured requests are to come. */
+  readonly isLast?: boolean;
 }): number {
   if (failureShare === 0) return 0;
-  return Math.max(1, failureShare * Math.max(finished, 20, 2 * concurrency));
+  const over = isLast ? finished : Math.max(finished, 20, 2 * concurrency);
+  return Math.max(1, failureShare * over);
 }
 
 /**

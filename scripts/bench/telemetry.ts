@@ -76,6 +76,9 @@ export async function* watchEngine(
   }
 }
 
+/** After so long of failed reads nobody waits for an engine any more. */
+const deadAfterMs = 1000;
+
 /** `unknown`: the engine does not say what runs and waits. */
 export type Idleness = "idle" | "busy" | "unknown";
 
@@ -104,6 +107,8 @@ export async function waitUntilIdle(
     for (;;) {
       const answer = await page.read();
       if (answer.kind === "absent") return "unknown";
+      // A server that is gone will not become idle.
+      if (answer.kind === "failed" && clock() - startedAtMs > deadAfterMs) return "unknown";
       if (answer.kind === "read") {
         const { running, waiting } = answer.gauges;
         if (running === undefined) return "unknown";

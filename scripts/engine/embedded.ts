@@ -7,12 +7,13 @@ import type { EmbeddedEngine, EngineArguments } from "../experiment/experiment.t
 import type {
   EngineAdapter,
   EngineDemand,
+  EngineFacts,
   RunningEngine,
   StartContext,
   VariantOf,
 } from "./engine.ts";
 import { EngineStartError } from "./engine.ts";
-import { findPort, launchProcess, waitUntilReady } from "./launch.ts";
+import { isFree, launchProcess, waitUntilReady } from "./launch.ts";
 import { findModelFolder, packageRoot } from "./model-folder.ts";
 import { selfReport } from "./self-report.ts";
 
@@ -28,7 +29,6 @@ const knownArguments = [
   "max-num-batched-tokens",
   "threads",
 ] as const;
-const defaultMaxNumSeqs = 16;
 
 export const embedded: EngineAdapter<EmbeddedEngine> = { check, start };
 
@@ -39,7 +39,14 @@ function check(
 ): Promise<readonly UserErrorParts[]> {
   const problems: UserErrorParts[] = [];
   const where = `variants.${variant.name}`;
-  for (const key of Object.keys(variant.engine.args)) {
+  for (const [key, value] of Object.entries(variant.engine.args)) {
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 1) {
+      problems.push({
+        what: `the embedded engine's ${key} must be a whole number from 1, got ${String(value)}`,
+        where: `${where}.args`,
+        mend: `${key}: ${key === "threads" ? 1 : 16}`,
+      });
+    }
     if (!knownArguments.some((known) => known === key)) {
       problems.push({
         what: `the embedded engine has no argument "${key}"`,
@@ -96,10 +103,10 @@ async function start(
   variant: VariantOf<EmbeddedEngine>,
   { projectRoot, logPath, signal }: StartContext,
 ): Promise<RunningEngine> {
-  const port = await findPort(variant.engine.port);
-  if (port === undefined) {
+  const port = variant.engine.port === "auto" ? 0 : variant.engine.port;
+  if (port !== 0 && !(await isFree(port))) {
     throw new EngineStartError(
-      `port ${variant.engine.port} of 127.0.0.1 is taken`,
+      `port ${port} of 127.0.0.1 is taken`,
       "end the program that holds it, or write `port: auto`",
     );
   }
@@ -129,25 +136,27 @@ async function start(
   ];
   const engine = await launchProcess(argv, { env: variant.engine.env, logPath, cwd: projectRoot });
   try {
-    const baseUrl = `http://127.0.0.1:${port}`;
-    const startupMs = await waitUntilReady(engine, `${baseUrl}/health`, {
+    // Its own log says where it listens, so no other program's answer can be taken for its own.
+    const { url: baseUrl, startupMs } = await waitUntilReady(engine, urlInLog(logPath), {
       readyMs: variant.engine.readyMs,
       signal,
       logPath,
     });
-    const report = await selfReport({ baseUrl, headers: {} });
-    const maxModelLen = report.config?.["max_model_len"];
-    return {
-      endpoint: { baseUrl, model: variant.model, headers: {} },
-      facts: {
+    const readFacts = async (): Promise<EngineFacts> => {
+      const report = await selfReport({ baseUrl, headers: {} });
+      const maxModelLen = report.config?.["max_model_len"];
+      return {
         name: "benchbook embedded",
         ...report,
         argv,
         env: variant.engine.env,
         maxModelLen: typeof maxModelLen === "number" ? maxModelLen : undefined,
-        maxNumSeqs:
-          report.maxNumSeqs ?? numberOf(variant.engine.args, "max-num-seqs") ?? defaultMaxNumSeqs,
-      },
+      };
+    };
+    return {
+      endpoint: { baseUrl, model: variant.model, headers: {} },
+      facts: await readFacts(),
+      readFacts,
       startupMs,
       pid: engine.pid,
       logPath,
@@ -158,6 +167,11 @@ async function start(
     await engine.stop();
     throw error;
   }
+}
+
+/** The address in the line that the engine's log ends its start with; undefined: not yet. */
+function urlInLog(logPath: string): () => string | undefined {
+  return () => /ready (http:\/\/\S+)/.exec(readFileSync(logPath, "utf8"))?.[1];
 }
 
 const modelConfig = z.object({ max_position_embeddings: z.number().int().positive() });

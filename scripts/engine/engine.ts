@@ -46,6 +46,8 @@ export interface RunningEngine {
   readonly logPath: string | undefined;
   /** Resolves when the engine ended, for whatever reason; never for one that we attached to. */
   readonly exited: Promise<EngineExit>;
+  /** Asks it again what it is: a server that somebody else runs may have been replaced. */
+  readFacts(): Promise<EngineFacts>;
   /** Polite, then firm; leaves no process behind. Does nothing for one that we attached to. */
   stop(): Promise<void>;
 }

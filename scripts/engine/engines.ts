@@ -5,6 +5,7 @@ import { embedded, weightFiles } from "./embedded.ts";
 import type { EngineDemand, RunningEngine, StartContext } from "./engine.ts";
 import { EngineStartError } from "./engine.ts";
 import { external } from "./external.ts";
+import { redactFacts } from "./redact-facts.ts";
 
 /** Everything that is wrong with a variant's engine and can be known before anything is started. */
 export function checkEngine(
@@ -29,8 +30,20 @@ export function checkEngine(
   }
 }
 
-/** Starts a variant's engine, or attaches to it. @throws EngineStartError */
-export function startEngine(variant: Variant, context: StartContext): Promise<RunningEngine> {
+/** Starts a variant's engine, or attaches to it; what it says of itself comes without secrets. @throws EngineStartError */
+export async function startEngine(variant: Variant, context: StartContext): Promise<RunningEngine> {
+  const running = await start(variant, context);
+  const known = Object.values(running.endpoint.headers).map((value) =>
+    value.replace(/^Bearer /, ""),
+  );
+  return {
+    ...running,
+    facts: redactFacts(running.facts, known),
+    readFacts: async () => redactFacts(await running.readFacts(), known),
+  };
+}
+
+function start(variant: Variant, context: StartContext): Promise<RunningEngine> {
   const { engine } = variant;
   switch (engine.kind) {
     case "embedded":

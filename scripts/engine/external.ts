@@ -1,9 +1,9 @@
 // A server that somebody else started: benchbook attaches, asks what it says of itself, and leaves.
 import type { UserErrorParts } from "../errors.ts";
 import type { ExternalEngine } from "../experiment/experiment.ts";
-import type { EngineAdapter, EngineExit, RunningEngine, VariantOf } from "./engine.ts";
+import type { EngineAdapter, EngineExit, EngineFacts, RunningEngine, VariantOf } from "./engine.ts";
 import { EngineStartError } from "./engine.ts";
-import { selfReport, servedModels } from "./self-report.ts";
+import { type ServedModel, selfReport, servedModels } from "./self-report.ts";
 
 export const external: EngineAdapter<ExternalEngine> = { check, start };
 
@@ -27,31 +27,22 @@ async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine>
     ...engine.headers,
     ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
   };
-  const listed = await servedModels({ baseUrl, headers });
-  if ("why" in listed) {
-    throw new EngineStartError(
-      `no OpenAI-compatible server answers at ${baseUrl}: ${listed.why}`,
-      "start the server, or correct `url` (without /v1) and `key`",
-    );
-  }
-  const model = listed.models.find(({ id }) => id === variant.model);
-  if (model === undefined) {
-    const names = listed.models.map(({ id }) => id).join(", ");
-    throw new EngineStartError(
-      `the server at ${baseUrl} does not serve "${variant.model}"`,
-      names === "" ? "its list of models is empty" : `one of: ${names}`,
-    );
-  }
-  const report = await selfReport({ baseUrl, headers });
-  return {
-    endpoint: { baseUrl, model: model.id, headers },
-    facts: {
+  const connection = { baseUrl, headers };
+  const readFacts = async (): Promise<EngineFacts> => {
+    const model = await findModel(connection, variant.model);
+    const report = await selfReport(connection);
+    return {
       name: model.ownedBy ?? "OpenAI-compatible server",
       ...report,
       argv: undefined,
       env: {},
       maxModelLen: model.maxModelLen,
-    },
+    };
+  };
+  return {
+    endpoint: { baseUrl, model: variant.model, headers },
+    facts: await readFacts(),
+    readFacts,
     startupMs: undefined,
     pid: undefined,
     logPath: undefined,
@@ -60,4 +51,26 @@ async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine>
     }),
     stop: () => Promise.resolve(),
   };
+}
+
+/** @throws EngineStartError when nobody answers or the model is not served */
+async function findModel(
+  connection: Parameters<typeof servedModels>[0],
+  wanted: string,
+): Promise<ServedModel> {
+  const { baseUrl } = connection;
+  const listed = await servedModels(connection);
+  if ("why" in listed) {
+    throw new EngineStartError(
+      `no OpenAI-compatible server answers at ${baseUrl}: ${listed.why}`,
+      "start the server, or correct `url` (without /v1) and `key`",
+    );
+  }
+  const model = listed.models.find(({ id }) => id === wanted);
+  if (model !== undefined) return model;
+  const names = listed.models.map(({ id }) => id).join(", ");
+  throw new EngineStartError(
+    `the server at ${baseUrl} does not serve "${wanted}"`,
+    names === "" ? "its list of models is empty" : `one of: ${names}`,
+  );
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EngineStartError } from "./engine.ts";
-import { findPort, launchProcess, signalGroup, waitUntilReady } from "./launch.ts";
+import { isFree, launchProcess, signalGroup, waitUntilReady } from "./launch.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -32,18 +32,30 @@ function server(port: number, status = 200): string {
   return `require("node:http").createServer((q, r) => { r.statusCode = ${status}; r.end("ok"); }).listen(${port}, "127.0.0.1")`;
 }
 
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const { createServer } = await import("node:net");
+  const holder = createServer();
+  return new Promise((resolve) => {
+    holder.listen(0, "127.0.0.1", () => {
+      const address = holder.address();
+      holder.close(() => {
+        resolve(typeof address === "object" && address !== null ? address.port : 0);
+      });
+    });
+  });
+}
+
 describe("a launched engine", () => {
   it("is ready when it answers, writes its log to the file, and is gone after stop", async () => {
-    const port = await findPort("auto");
-    const { engine, logPath } = await launch(
-      `console.log(process.env.GREETING); ${server(port ?? 0)}`,
-    );
-    const waitedMs = await waitUntilReady(engine, `http://127.0.0.1:${port ?? 0}/health`, {
+    const port = await freePort();
+    const { engine, logPath } = await launch(`console.log(process.env.GREETING); ${server(port)}`);
+    const { startupMs } = await waitUntilReady(engine, () => `http://127.0.0.1:${port}`, {
       readyMs: 20_000,
       signal,
       logPath,
     });
-    expect(waitedMs).toBeGreaterThan(0);
+    expect(startupMs).toBeGreaterThan(0);
     expect(readFileSync(logPath, "utf8")).toBe("hello\n");
     await engine.stop();
     expect(signalGroup(engine.pid, 0)).toBe(false);
@@ -54,7 +66,7 @@ describe("a launched engine", () => {
     const { engine, logPath } = await launch(
       `console.error("CUDA out of memory"); process.exit(3)`,
     );
-    const failure = await waitUntilReady(engine, "http://127.0.0.1:1/health", {
+    const failure = await waitUntilReady(engine, () => "http://127.0.0.1:1", {
       readyMs: 60_000,
       signal,
       logPath,
@@ -67,21 +79,25 @@ describe("a launched engine", () => {
   });
 
   it("that never becomes ready is given up after its time", async () => {
-    const port = (await findPort("auto")) ?? 0;
+    const port = await freePort();
     const { engine, logPath } = await launch(server(port, 503));
     await expect(
-      waitUntilReady(engine, `http://127.0.0.1:${port}/health`, { readyMs: 300, signal, logPath }),
+      waitUntilReady(engine, () => `http://127.0.0.1:${port}`, { readyMs: 300, signal, logPath }),
     ).rejects.toThrow("was not ready within");
     await engine.stop();
   });
 
   it("that ignores SIGTERM is killed, together with what it started", async () => {
-    const port = (await findPort("auto")) ?? 0;
+    const port = await freePort();
     const child = `require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);`;
     const { engine, logPath } = await launch(
       `process.on("SIGTERM", () => {}); ${child} ${server(port)}`,
     );
-    await waitUntilReady(engine, `http://127.0.0.1:${port}/`, { readyMs: 20_000, signal, logPath });
+    await waitUntilReady(engine, () => `http://127.0.0.1:${port}`, {
+      readyMs: 20_000,
+      signal,
+      logPath,
+    });
     await engine.stop(200);
     expect(signalGroup(engine.pid, 0)).toBe(false);
     expect((await engine.exited).signal).toBe("SIGKILL");
@@ -113,7 +129,7 @@ describe("a launched engine", () => {
 });
 
 describe("a port", () => {
-  it("that is taken is not found", async () => {
+  it("that is taken is not free", async () => {
     const { createServer } = await import("node:net");
     const holder = createServer();
     const port = await new Promise<number>((resolve) => {
@@ -122,8 +138,8 @@ describe("a port", () => {
         resolve(typeof address === "object" && address !== null ? address.port : 0);
       });
     });
-    expect(await findPort(port)).toBeUndefined();
+    expect(await isFree(port)).toBe(false);
     await new Promise((resolve) => holder.close(resolve));
-    expect(await findPort(port)).toBe(port);
+    expect(await isFree(port)).toBe(true);
   });
 });

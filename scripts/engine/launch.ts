@@ -61,15 +61,16 @@ export async function launchProcess(
 }
 
 /**
- * Waits until GET `url` answers 200, the process dies, or the time is over.
- * @returns milliseconds waited
+ * Waits until the engine answers GET /health with 200, dies, or the time is over.
+ * @param address where it answers; undefined as long as that is not known
+ * @returns where, and milliseconds waited
  * @throws EngineStartError with the log's last words
  */
 export async function waitUntilReady(
   engine: EngineProcess,
-  url: string,
+  address: () => string | undefined,
   options: { readonly readyMs: number; readonly signal: AbortSignal; readonly logPath: string },
-): Promise<number> {
+): Promise<{ readonly url: string; readonly startupMs: number }> {
   const startedAtMs = nowMs();
   let exit: EngineExit | undefined;
   void engine.exited.then((value) => {
@@ -84,8 +85,12 @@ export async function waitUntilReady(
         exit.lastWords,
       );
     }
-    const answer = await probe(url, { timeoutMs: 2000 });
-    if (answer.kind === "answer" && answer.status === 200) return nowMs() - startedAtMs;
+    const url = address();
+    if (url !== undefined) {
+      const answer = await probe(`${url}/health`, { timeoutMs: 2000 });
+      if (answer.kind === "answer" && answer.status === 200)
+        return { url, startupMs: nowMs() - startedAtMs };
+    }
     await delay(50);
   }
   throw new EngineStartError(
@@ -100,17 +105,16 @@ export function describeExit(exit: EngineExit): string {
   return exit.exitCode === undefined ? "ended" : `exit code ${exit.exitCode}`;
 }
 
-/** A free port of the loopback interface, or undefined when `port` is given and taken. */
-export function findPort(port: number | "auto"): Promise<number | undefined> {
+/** Whether nobody listens on a port of the loopback interface. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", () => {
-      resolve(undefined);
+      resolve(false);
     });
-    server.listen({ host: "127.0.0.1", port: port === "auto" ? 0 : port }, () => {
-      const address = server.address();
+    server.listen({ host: "127.0.0.1", port }, () => {
       server.close(() => {
-        resolve(typeof address === "object" ? address?.port : undefined);
+        resolve(true);
       });
     });
   });

@@ -11,7 +11,6 @@ const modelList = z.object({
     z.object({
       id: z.string(),
       owned_by: z.string().optional(),
-      root: z.string().nullish(),
       max_model_len: z.number().nullish(),
     }),
   ),
@@ -20,7 +19,6 @@ const modelList = z.object({
 export interface ServedModel {
   readonly id: string;
   readonly ownedBy: string | undefined;
-  readonly root: string | undefined;
   readonly maxModelLen: number | undefined;
 }
 
@@ -36,6 +34,9 @@ export async function servedModels({
 }: Connection): Promise<{ readonly models: readonly ServedModel[] } | { readonly why: string }> {
   const answer = await probe(`${baseUrl}/v1/models`, { headers });
   if (answer.kind === "unreachable") return { why: answer.why };
+  if (answer.status === 401 || answer.status === 403) {
+    return { why: `it answers ${answer.status}: the key is missing or wrong` };
+  }
   if (answer.status !== 200) return { why: `GET /v1/models answered ${answer.status}` };
   const parsed = modelList.safeParse(parseJson(answer.text));
   if (!parsed.success) return { why: "GET /v1/models did not answer with a list of models" };
@@ -43,7 +44,6 @@ export async function servedModels({
     models: parsed.data.data.map((model) => ({
       id: model.id,
       ownedBy: model.owned_by,
-      root: model.root ?? undefined,
       maxModelLen: model.max_model_len ?? undefined,
     })),
   };

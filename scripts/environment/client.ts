@@ -127,7 +127,7 @@ function readCommand({ outside, secrets }: Sources): Reading {
 }
 
 /** The program that measured, as a snapshot shows it. */
-export interface MeasuringTool {
+export interface ToolIdentity {
   readonly version: string;
   readonly commit: string | undefined;
   /** Uncommitted changes; undefined: not known. */
@@ -136,7 +136,7 @@ export interface MeasuringTool {
 }
 
 /** Reads the program's identity back from the client fields of a full snapshot. */
-export function toolIdentityOf({ fields }: EnvironmentSnapshot): MeasuringTool {
+export function toolIdentityOf({ fields }: EnvironmentSnapshot): ToolIdentity {
   const valueOf = (id: string): string | number | boolean | undefined => {
     const value = fields.find((field) => field.id === id)?.value;
     return value?.state === "value" ? value.value : undefined;

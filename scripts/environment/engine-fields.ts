@@ -8,9 +8,9 @@ import { redactArguments, redactEnvironmentVariables, redactValue } from "./reda
 import type { EnvironmentField, FieldClass } from "./snapshot.ts";
 import type { EngineUnderTest } from "./subject.ts";
 
-/** Settings that say where an engine is rather than what it does. */
+/** Settings that say where an engine is, or which life of it, rather than what it does; dotted keys too. */
 export const placeSettings =
-  /^(?:host|port|model|model_path|tokenizer|served_model_name|root_path|uds|log_.*|.*_port|.*_dir)$/;
+  /(?:^|\.)(?:host|port|model|model_path|tokenizer|served_model_name|root_path|uds|instance_id|env_vars|log_[^.]*|[^.]*_port|[^.]*_dir|[^.]*_BUFFER_NAME)$/;
 
 export interface EngineFieldOptions {
   /** ISO 8601 with offset. */

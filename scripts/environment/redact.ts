@@ -206,7 +206,7 @@ export function isSecretName(name: string): boolean {
         !/^(max|min|num|per|pad|eos|bos|unk|sep|cls|mask|special|image|video|audio|stop|first|last|next|input|output|prompt|start|end|think|of|added|by)$/.test(
           before,
         ) &&
-        !/^(id|ids|index|budget|limit|latency|time|times|strategy|embeddings?|s|ms)$/.test(after)
+        !/^(id|ids|index|budgets?|limit|latency|time|times|strategy|embeddings?|s|ms)$/.test(after)
       );
     if (word === "key")
       return (

@@ -12,10 +12,11 @@ import { probeJson } from "../engine/http.ts";
 import { describeExit } from "../engine/launch.ts";
 import { redactText } from "../environment/redact.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
+import { UserError } from "../errors.ts";
 import type { Experiment, Variant } from "../experiment/experiment.ts";
 import type { PlannedStart, Point, Trial } from "../experiment/plan.ts";
 import { isoWithOffset, nowMs } from "../units.ts";
-import { makeRequestSource } from "../workload/prompts.ts";
+import { longestRequestTokens, makeRequestSource } from "../workload/prompts.ts";
 import { findTokenizer, type PromptTokenizer } from "../workload/tokenizer.ts";
 
 export type StartEvent =
@@ -45,10 +46,12 @@ export type StartEvent =
   | { readonly kind: "reading"; readonly trial: Trial; readonly reading: EngineReading }
   | {
       readonly kind: "snapshot";
-      readonly trial: Trial;
-      readonly scope: "trial-before" | "trial-after";
+      /** undefined: of the start itself. */
+      readonly trial: Trial | undefined;
+      readonly scope: "start" | "trial-before" | "trial-after";
       readonly snapshot: EnvironmentSnapshot;
     }
+  | { readonly kind: "note"; readonly note: string; readonly text: string }
   | {
       readonly kind: "trial-ended";
       readonly trial: Trial;
@@ -77,8 +80,15 @@ export interface LocalExecutorOptions {
   readonly projectRoot: string;
   /** Aborted on Ctrl-C. */
   readonly signal: AbortSignal;
-  /** The light snapshot around every trial. */
-  readonly snapshot: (variant: Variant, engine: RunningEngine) => Promise<EnvironmentSnapshot>;
+  /** Full after a start, light around every trial. */
+  readonly snapshot: (
+    variant: Variant,
+    engine: RunningEngine,
+    light: boolean,
+  ) => Promise<EnvironmentSnapshot>;
+  /** The run's id and the leg: what tells its prompts from those that a living engine has seen before. */
+  readonly run: string;
+  readonly leg: number;
 }
 
 /** How long the load waits for the engine's counters. */
@@ -117,12 +127,16 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     try {
       engine ??= await startEngine(variant, {
         projectRoot: options.projectRoot,
-        logPath: life.logPath,
+        // A log of its own for each life.
+        logPath: life.restart ? life.logPath.replace(/\.log$/, "-restart.log") : life.logPath,
         signal,
       });
+      await tokenizerOf(variant, engine);
     } catch (error) {
-      if (!(error instanceof EngineStartError) && !signal.aborted) throw error;
-      const detail = error instanceof EngineStartError ? startFailure(error) : "interrupted";
+      await engine?.stop();
+      const isExpected = error instanceof EngineStartError || error instanceof UserError;
+      if (!isExpected && !signal.aborted) throw error;
+      const detail = isExpected ? startFailure(error) : "interrupted";
       yield {
         kind: "ended",
         at: wallClock(),
@@ -131,11 +145,26 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       };
       return { left: trials, died: false };
     }
+    const tooLong = tooLongFor(engine, trials);
+    if (tooLong !== undefined) {
+      await engine.stop();
+      yield { kind: "ended", at: wallClock(), reason: "never_ready", detail: tooLong };
+      return { left: trials, died: false };
+    }
     yield { kind: "ready", at: wallClock(), engine, reused };
+    if (!reused) {
+      yield {
+        kind: "snapshot",
+        trial: undefined,
+        scope: "start",
+        snapshot: await options.snapshot(variant, engine, false),
+      };
+    }
     const death = new AbortController();
     let lastWords = "";
     void engine.exited.then((exit) => {
       lastWords = exit.lastWords;
+      kept.delete(variant.name);
       death.abort(`the engine died (${describeExit(exit)})`);
     });
     const keep = experiment.measure.keep || variant.engine.kind === "external";
@@ -174,6 +203,19 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     }
   }
 
+  /** Why the engine can't serve one of the trials' requests, as far as it says how long they may be. */
+  function tooLongFor({ facts }: RunningEngine, trials: readonly Trial[]): string | undefined {
+    const limit = facts.maxModelLen;
+    if (limit === undefined) return undefined;
+    for (const { workload } of trials) {
+      const longest = longestRequestTokens(found(experiment.workloads, workload));
+      if (longest !== undefined && longest > limit) {
+        return `workload ${workload} asks for ${longest} tokens, input and output together; the engine allows ${limit}`;
+      }
+    }
+    return undefined;
+  }
+
   async function* runTrial(
     variant: Variant,
     engine: RunningEngine,
@@ -191,7 +233,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       {
         workload,
         model: engine.endpoint.model,
-        seed: trial.seed,
+        seed: `${trial.seed}${promptSalt(variant)}`,
         runSeed: String(experiment.measure.seed),
         prepare: preparedRequests(point, concurrency),
       },
@@ -201,7 +243,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       kind: "snapshot",
       trial,
       scope: "trial-before",
-      snapshot: await options.snapshot(variant, engine),
+      snapshot: await options.snapshot(variant, engine, true),
     };
     yield {
       kind: "trial-began",
@@ -210,7 +252,15 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       warmupRequests: point.warmupRequests,
       measured: point.measured,
     };
-    await waitUntilIdle(engine.endpoint, { limitMs: idleLimitMs, signal: stop });
+    const idleness = await waitUntilIdle(engine.endpoint, { limitMs: idleLimitMs, signal: stop });
+    if (idleness === "busy") {
+      yield {
+        kind: "note",
+        note: "busy-engine",
+        text: `${trial.point}, round ${trial.round}: the engine was still busy with other requests when the trial began`,
+      };
+    }
+    const abandonment = new AbortController();
     const zeroMs = nowMs();
     const telemetry = new AbortController();
     let latest: LoadProgress | undefined;
@@ -226,7 +276,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
           window: experiment.measure.window,
           source,
           limits: experiment.limits,
-          signal: stop,
+          signal: AbortSignal.any([stop, abandonment.signal]),
           onProgress: (value) => {
             latest = value;
           },
@@ -239,6 +289,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
         signal: AbortSignal.any([telemetry.signal, stop]),
       }),
       telemetry,
+      abandonment,
     );
     let summary: DriveSummary | undefined;
     for await (const event of events) {
@@ -278,9 +329,23 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
         kind: "snapshot",
         trial,
         scope: "trial-after",
-        snapshot: await options.snapshot(variant, engine),
+        snapshot: await options.snapshot(variant, engine, true),
       };
     }
+  }
+
+  /**
+   * Empty for an engine that is started fresh: its cache knows nothing, and compared variants see the
+   * same prompts. An engine that lives on has seen what was sent before: in an earlier run, an earlier
+   * leg, or for another variant at the same address.
+   */
+  function promptSalt({ name, engine }: Variant): string {
+    const leg = options.leg === 1 ? "" : `/leg ${options.leg}`;
+    if (engine.kind !== "external") return leg;
+    const neighbours = experiment.variants.filter(
+      (other) => other.engine.kind === "external" && other.engine.url === engine.url,
+    );
+    return `/${options.run}${leg}${neighbours.length > 1 ? `/${name}` : ""}`;
   }
 
   async function tokenizerOf(
@@ -318,6 +383,7 @@ async function* mergeEvents(
   records: AsyncGenerator<RequestRecord, DriveSummary>,
   readings: AsyncGenerator<EngineReading, unknown>,
   telemetry: AbortController,
+  abandonment: AbortController,
 ): AsyncGenerator<TrialEvent> {
   const queue: TrialEvent[] = [];
   let wake = (): void => undefined;
@@ -367,7 +433,10 @@ async function* mergeEvents(
   } finally {
     telemetry.abort();
     // A consumer that stops listening ends the drive too.
-    if (state.open) await abandon(records);
+    if (state.open) {
+      abandonment.abort("nobody listens any more");
+      await over.catch(() => undefined);
+    }
   }
 }
 
@@ -376,19 +445,17 @@ async function aborted(signal: AbortSignal, limitMs: number): Promise<void> {
   await delay(limitMs, undefined, { signal }).catch(() => undefined);
 }
 
-/** Ends a generator that nobody reads any more; what it would have returned is not wanted. */
-async function abandon(records: AsyncGenerator<RequestRecord, DriveSummary>): Promise<void> {
-  await records.throw(new Error("the trial was abandoned")).catch(() => undefined);
-}
-
 /** Requests made before the trial: warm-up, cohort and about as many fillers as will be needed. */
 function preparedRequests(point: Point, concurrency: number): number {
   const cohort = point.measured.kind === "count" ? point.measured.requests : 4 * concurrency;
   return point.warmupRequests + cohort + 2 * concurrency;
 }
 
-function startFailure(error: EngineStartError): string {
-  return `${error.message}; try: ${error.mend}\n${redactText(error.lastWords)}`;
+function startFailure(error: EngineStartError | UserError): string {
+  if (error instanceof UserError) {
+    return error.parts.map(({ what, mend }) => `${what}; to mend it: ${mend}`).join("\n");
+  }
+  return `${error.message}; to mend it: ${error.mend}\n${redactText(error.lastWords)}`;
 }
 
 function wallClock(): string {

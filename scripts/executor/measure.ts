@@ -3,10 +3,12 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { RequestRecord } from "../bench/request-record.ts";
+import type { RunningEngine } from "../engine/engine.ts";
 import type { Round, Trial } from "../experiment/plan.ts";
 import type { Progress, TrialStep } from "../report/progress.ts";
 import { quantile7, sortAscending } from "../stats/quantiles.ts";
+import { requestMetrics } from "../stats/request-metrics.ts";
+import type { TrialSamples } from "../stats/samples.ts";
 import { throughputWindow, windowTokensOf } from "../stats/window.ts";
 import type { Store } from "../store/store.ts";
 import type { AttemptKey } from "../store/stored-run.ts";
@@ -45,7 +47,7 @@ export async function measure(
 ): Promise<MeasureOutcome> {
   const failed: MeasureOutcome["failed"][number][] = [];
   const neverReady = new Map<string, number>();
-  const openStarts = new Map<string, number>();
+  const openStarts = new Map<string, OpenStart>();
   let measured = 0;
   const isInterrupted = (): boolean => options.signal.aborted;
 
@@ -61,7 +63,6 @@ export async function measure(
       const recorder = createRecorder(options, store, progress, openStarts, {
         variant: planned.variant,
         round,
-        logPath,
       });
       for await (const event of executor.runStart(planned, logPath)) recorder.take(event);
       measured += recorder.measured();
@@ -76,10 +77,20 @@ export async function measure(
     }
   }
   await executor.close();
-  for (const start of openStarts.values()) {
-    store.endStart(options.run, start, { at: isoWithOffset(Date.now()), reason: "stopped" });
+  for (const { start, attached, logPath } of openStarts.values()) {
+    store.endStart(options.run, start, {
+      at: isoWithOffset(Date.now()),
+      reason: attached ? "detached" : "stopped",
+      logDigest: digestOf(logPath),
+    });
   }
   return { measured, failed };
+}
+
+interface OpenStart {
+  readonly start: number;
+  readonly attached: boolean;
+  readonly logPath: string | undefined;
 }
 
 interface Recorder {
@@ -95,15 +106,15 @@ function createRecorder(
   { run, leg, roundsInAll }: MeasureOptions,
   store: Store,
   progress: Progress,
-  /** Engines that live on after their start: variant -> start number. */
-  openStarts: Map<string, number>,
-  life: { readonly variant: string; readonly round: number; readonly logPath: string },
+  /** Engines that live on after their start, by variant. */
+  openStarts: Map<string, OpenStart>,
+  life: { readonly variant: string; readonly round: number },
 ): Recorder {
   let start: number | undefined;
   let ready = false;
   let died: string | undefined;
   let attempt: AttemptKey | undefined;
-  let records: RequestRecord[] = [];
+  let running: RunningEngine | undefined;
   const measuredTrials = new Set<string>();
   const reasons = new Map<string, string>();
 
@@ -133,10 +144,11 @@ function createRecorder(
       case "ready": {
         ready = true;
         if (event.reused) {
-          start = openStarts.get(life.variant);
+          start = openStarts.get(life.variant)?.start;
           return;
         }
         const { engine, at } = event;
+        running = engine;
         store.startReady(run, startNumber(), {
           at,
           startupMs: engine.startupMs,
@@ -153,7 +165,7 @@ function createRecorder(
             leg,
             scope: event.scope,
             start: startNumber(),
-            trial: event.trial.id,
+            trial: event.trial?.id,
             attempt: event.scope === "trial-after" ? attemptKey().attempt : undefined,
           },
           event.snapshot,
@@ -161,7 +173,6 @@ function createRecorder(
         return;
       case "trial-began": {
         const { trial, at, warmupRequests, measured } = event;
-        records = [];
         attempt = store.beginTrial(run, {
           trial,
           start: startNumber(),
@@ -175,7 +186,6 @@ function createRecorder(
         return;
       }
       case "request":
-        records.push(event.record);
         store.appendRequest(
           attemptKey(),
           event.record,
@@ -196,6 +206,15 @@ function createRecorder(
         progress.trialMoved(measuredDone, measuredTotal, inFlight);
         return;
       }
+      case "note":
+        store.appendNote(run, {
+          at: isoWithOffset(Date.now()),
+          leg,
+          kind: event.note,
+          text: event.text,
+        });
+        progress.say(event.text);
+        return;
       case "trial-ended": {
         const { trial, status, reason, summary } = event;
         const key = attemptKey();
@@ -217,14 +236,18 @@ function createRecorder(
         else reasons.set(trial.id, reason ?? status);
         progress.trialEnded(
           stepOf(trial),
-          status === "measured" ? liveResult(records) : `${status}: ${reason ?? ""}`,
+          status === "measured" ? liveResult(samples) : `${status}: ${reason ?? ""}`,
         );
         return;
       }
       case "ended":
         if (start === undefined) return;
         if (event.reason === "kept") {
-          openStarts.set(life.variant, start);
+          openStarts.set(life.variant, {
+            start,
+            attached: running?.pid === undefined,
+            logPath: running?.logPath,
+          });
           return;
         }
         openStarts.delete(life.variant);
@@ -236,7 +259,7 @@ function createRecorder(
           at: event.at,
           reason: event.reason,
           detail: event.detail,
-          logDigest: digestOf(life.logPath),
+          logDigest: digestOf(running?.logPath),
         });
     }
   };
@@ -250,15 +273,12 @@ function createRecorder(
 }
 
 /** A few words for the line of a trial; the record says it with intervals. */
-function liveResult(records: readonly RequestRecord[]): string {
-  const measured = records.filter(({ phase }) => phase === "measured");
-  const completed = measured.filter(({ status }) => status === "completed");
-  const ttfts = completed.flatMap(({ chunksAtMs, sentAtMs }) => {
-    const first = chunksAtMs[0];
-    return first === undefined || sentAtMs === undefined ? [] : [first - sentAtMs];
-  });
+function liveResult({ requests }: TrialSamples): string {
+  const cohort = requests.filter(({ phase }) => phase === "measured");
+  const completed = cohort.filter(({ status }) => status === "completed");
+  const ttfts = completed.flatMap((request) => requestMetrics(request).ttftMs ?? []);
   const p50Ms = quantile7(sortAscending(ttfts), 0.5);
-  const failures = measured.length - completed.length;
+  const failures = cohort.length - completed.length;
   return [
     `${completed.length} requests`,
     ...(p50Ms === undefined ? [] : [`TTFT p50 ${formatNumber(p50Ms, 1)} ms`]),
@@ -266,8 +286,7 @@ function liveResult(records: readonly RequestRecord[]): string {
   ].join(", ");
 }
 
-function digestOf(path: string): string | undefined {
-  return existsSync(path)
-    ? createHash("sha256").update(readFileSync(path)).digest("hex")
-    : undefined;
+function digestOf(path: string | undefined): string | undefined {
+  if (path === undefined || !existsSync(path)) return undefined;
+  return createHash("sha256").update(readFileSync(path)).digest("hex");
 }

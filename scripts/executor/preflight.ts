@@ -1,8 +1,11 @@
 // Everything that is wrong with a plan on this machine and can be known before anything starts.
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { checkEngine } from "../engine/engines.ts";
-import { UserError, type UserErrorParts } from "../errors.ts";
+import { messageOf, UserError, type UserErrorParts } from "../errors.ts";
 import type { Variant, Workload } from "../experiment/experiment.ts";
 import type { Plan } from "../experiment/plan.ts";
+import { readNotebook } from "../report/notebook-source.ts";
 import { longestRequestTokens, makeRequestSource } from "../workload/prompts.ts";
 import { localTokenizer, tokenizerPath } from "../workload/tokenizer.ts";
 
@@ -16,7 +19,7 @@ export async function preflight(
   const checks = await Promise.all(
     variants.map((variant) => checkVariant(plan, variant, projectRoot)),
   );
-  return [...unsupported(plan), ...checks.flat()];
+  return [...unsupported(plan), ...checks.flat(), ...checkReport(plan, projectRoot)];
 }
 
 /** What this version can read and plan but not yet measure. */
@@ -53,6 +56,47 @@ function unsupported({ experiment, points }: Plan): readonly UserErrorParts[] {
     });
   }
   return problems;
+}
+
+/** What the record will need: better known now than after hours of measuring. */
+function checkReport(
+  { experiment: { report } }: Plan,
+  projectRoot: string,
+): readonly UserErrorParts[] {
+  const problems: UserErrorParts[] = [];
+  if (report.formats.every((format) => format === "pdf")) {
+    problems.push({
+      what: "this version makes no pdf",
+      where: "report.formats",
+      mend: "formats: [html, md]; a browser prints the html file",
+    });
+  }
+  const path = notebookPath(report.notebook, projectRoot);
+  if (path === undefined) return problems;
+  try {
+    readNotebook(readFileSync(path, "utf8"), path);
+  } catch (error) {
+    problems.push(
+      ...(error instanceof UserError
+        ? error.parts
+        : [
+            {
+              what: `the notebook can't be read: ${messageOf(error)}`,
+              where: "report.notebook",
+              mend: "a Markdown file in the project, or leave it out for the default one",
+            },
+          ]),
+    );
+  }
+  return problems;
+}
+
+/** The notebook that ships with benchbook. */
+const defaultNotebook = "test-record";
+
+/** Absolute path of an experiment's notebook; undefined: the one that ships with benchbook. */
+export function notebookPath(notebook: string, projectRoot: string): string | undefined {
+  return notebook === defaultNotebook ? undefined : resolve(projectRoot, notebook);
 }
 
 async function checkVariant(

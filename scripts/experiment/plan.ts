@@ -68,6 +68,14 @@ export interface Plan {
   readonly rounds: readonly Round[];
   /** Rounds of each point; at most so many where rounds go on until a target is reached. */
   readonly roundCount: number;
+  /** What the plan was restricted to when it was made. */
+  readonly selection: PlanSelection;
+}
+
+interface PlanSelection {
+  readonly only: readonly string[];
+  /** undefined: the experiment's own. */
+  readonly rounds: number | undefined;
 }
 
 export interface PlanOptions {
@@ -91,6 +99,7 @@ export function makePlan(asRead: Experiment, { only = [], rounds }: PlanOptions 
   const points = selectPoints(experiment, only);
   const roundCount = measure.rounds.kind === "fixed" ? measure.rounds.count : measure.rounds.max;
   const idOf = trialIds(experiment);
+  const selection = { only, rounds };
 
   const startOf = (variant: Variant, round: number): PlannedStart[] => {
     const own = points.filter((point) => point.variant === variant.name);
@@ -118,13 +127,13 @@ export function makePlan(asRead: Experiment, { only = [], rounds }: PlanOptions 
         startOf(variant, round).map((start) => ({ round, starts: [start] })),
       ),
     );
-    return { experiment, points, rounds: planned, roundCount };
+    return { experiment, points, rounds: planned, roundCount, selection };
   }
   const planned = numbers.map((round) => {
     const order = shuffled(variants, seededRandom(`${measure.seed}/variants/${round}`));
     return { round, starts: order.flatMap((variant) => startOf(variant, round)) };
   });
-  return { experiment, points, rounds: planned, roundCount };
+  return { experiment, points, rounds: planned, roundCount, selection };
 }
 
 /** What a plan still lacks, in its order: its rounds with the given trials alone. */

@@ -238,7 +238,7 @@ describe("impossible values", () => {
     ["workloads: { W_1: {} }", '"W_1" must be a name', "write w-1; a title takes any text"],
     [
       "waive: [{ rule: 25, reason: r, by: b }]",
-      "must be a rule such as E25 or R3, got 25",
+      "must be a rule such as E25, R3 or S1, got 25",
       "write rule: E25",
     ],
     ["stated: { price: { per-gpu-hour: 2, currency: usd } }", 'got "usd"', "write currency: USD"],

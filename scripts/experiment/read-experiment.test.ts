@@ -275,7 +275,9 @@ describe("quantities", () => {
   site: 某云 华东二区
   price: { per-gpu-hour: 2.1, currency: USD }
   other: { 散热: 液冷 }
-waive: [{ rule: E25, reason: pinned, by: 测试组 }]
+waive:
+  - { rule: E25, reason: pinned, by: 测试组 }
+  - { rule: S1, reason: resumed at night, by: 测试组 }
 environment: { probe: [ssh, gpu-node-7] }
 `);
     expect(stated).toEqual({
@@ -283,7 +285,10 @@ environment: { probe: [ssh, gpu-node-7] }
       price: { perGpuHour: 2.1, currency: "USD" },
       other: { 散热: "液冷" },
     });
-    expect(waive).toEqual([{ rule: "E25", reason: "pinned", by: "测试组" }]);
+    expect(waive).toEqual([
+      { rule: "E25", reason: "pinned", by: "测试组" },
+      { rule: "S1", reason: "resumed at night", by: "测试组" },
+    ]);
     expect(environment).toEqual({ kind: "probe", command: ["ssh", "gpu-node-7"] });
   });
 

@@ -22,12 +22,11 @@ export interface ServerDescription {
  */
 export function experimentFor(server: ServerDescription): string {
   const output = 128;
-  const input = Math.min(1024, (server.maxModelLen ?? 2048) - output);
+  const input = Math.max(16, Math.min(1024, (server.maxModelLen ?? 2048) - output));
   const value = (text: string): string => stringify(text).trim();
   const limit =
     server.maxModelLen === undefined ? "" : `, at most ${server.maxModelLen} with the output`;
-  return `# yaml-language-server: $schema=../data/experiment.schema.json
-experiment: ${server.name}
+  return `experiment: ${server.name}
 title: ${value(`${server.model}, ${input} in, ${output} out`)}
 
 engines:

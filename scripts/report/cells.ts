@@ -11,6 +11,7 @@ import {
   environmentDifferences,
   environmentFields,
   experimentFile,
+  filledDefaults,
   rawProbes,
 } from "./environment-cells.ts";
 import type { Cell, CellName, Piece } from "./notebook-source.ts";
@@ -50,6 +51,7 @@ const cells: Readonly<Record<CellName, Readonly<Record<string, Maker>>>> = {
     config: engineConfigs,
     raw: rawProbes,
     experiment: experimentFile,
+    defaults: filledDefaults,
   },
   checks: {
     findings: findingsTable,

@@ -1,10 +1,12 @@
 // The chart cell: one figure per workload, its finding, its caption with what the numbers rest on.
+import { createHash } from "node:crypto";
 import { type CellContext, checkOptions, pointsOf, word } from "./cell-context.ts";
 import { type ChartId, chartIds } from "./charts.ts";
 import type { Block, Figure } from "./document.ts";
 import type { Cell } from "./notebook-source.ts";
 import { textInlines } from "./phrase.ts";
 import type { RecordData } from "./record-data.ts";
+import { needsTokens } from "./record-tokens.ts";
 import { computedOf } from "./results-table.ts";
 
 /** A figure per workload: points of different workloads share no axis. */
@@ -17,9 +19,7 @@ export async function chartFigures(cell: Cell, context: CellContext): Promise<re
     const names = points.filter((point) => point.workload === workload).map(({ name }) => name);
     const id = chartIds.find((one) => one === cell.name);
     if (id === undefined) continue;
-    blocks.push(
-      await chartFigure(id, names, workloads.length > 1 ? workload : undefined, 744, context),
-    );
+    blocks.push(await chartFigure(id, names, 744, context));
   }
   return blocks;
 }
@@ -28,7 +28,6 @@ export async function chartFigures(cell: Cell, context: CellContext): Promise<re
 export async function chartFigure(
   id: ChartId,
   names: readonly string[],
-  workload: string | undefined,
   width: 744 | 468,
   context: CellContext,
 ): Promise<Figure | Extract<Block, { kind: "paragraph" }>> {
@@ -52,21 +51,41 @@ export async function chartFigure(
       : word(context, "chart_omitted", {
           points: wide.omitted.join(word(context, "list_separator")),
         }) + word(context, "full_stop");
-  const note = [wide.note, omitted, data.basisNote[language]].filter((text) => text !== "");
+  const metrics = chartMetrics(id, data);
+  const note = [
+    wide.note,
+    omitted,
+    data.basisNote[language],
+    ...(metrics.some(needsTokens) ? [data.tokenNote?.[language] ?? ""] : []),
+  ].filter((text) => text !== "");
   return {
     kind: "figure",
     id: `fig-${number.replaceAll(/\D/g, "")}`,
     numbered: number,
-    chart: workload === undefined ? id : `${id}-${workload}`,
+    name: figureName(id, names, data),
     finding: wide.finding,
     caption: textInlines(note.join(language === "zh" ? "" : " "), language),
     wide: wide.svg,
     narrow: narrow.svg,
     computed: computedOf(
-      chartMetrics(id, data).map((key) => ({ key })),
+      metrics.map((key) => ({ key })),
       context,
     ),
   };
+}
+
+/**
+ * "round-strip" of all points, "round-strip-128-32" of all points of one workload among several, and
+ * with a digest of their names for a choice of points, so that no two choices share a file.
+ */
+function figureName(id: ChartId, names: readonly string[], data: RecordData): string {
+  const workload = data.points.find((point) => names.includes(point.name))?.workload ?? "";
+  const all = data.points.filter((point) => point.workload === workload).map(({ name }) => name);
+  const base = data.workloads.length > 1 ? `${id}-${workload}` : id;
+  const chosen = all.filter((name) => names.includes(name));
+  if (chosen.length === all.length) return base;
+  const digest = createHash("sha256").update(JSON.stringify(chosen)).digest("hex");
+  return `${base}.${digest.slice(0, 8)}`;
 }
 
 /** What a chart shows, for its sources. */

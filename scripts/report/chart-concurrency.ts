@@ -111,7 +111,7 @@ export function barsNote(
   language: Language,
   bothWays = false,
 ): string {
-  const zh = bothWays ? "横竖线" : "竖线";
+  const zh = bothWays ? "横线与竖线" : "竖线";
   const some = values.some(({ low }) => low !== undefined);
   const all = values.every(({ low }) => low !== undefined);
   if (!some) return say(language, "没有置信区间", "There are no confidence intervals");

@@ -7,6 +7,8 @@ export interface ChartValue {
   readonly value: number;
   readonly low: number | undefined;
   readonly high: number | undefined;
+  /** Where the interval is value -+ half-width; else it is told by its ends. */
+  readonly halfWidth?: number | undefined;
   /** Each round's own value, in order of rounds; empty where the metric has none. */
   readonly perRound: readonly { readonly round: number; readonly value: number }[];
   /** Mean and interval as the tables print them, so that chart and table agree to the digit. */

@@ -68,8 +68,8 @@ export function drawPareto(input: ChartInput): DrawingResult {
         ? say(language, "没有测点", "no points")
         : say(
             language,
-            "没有测点同时测得输出吞吐和 TPOT",
-            "no point has both an output throughput and a TPOT",
+            "没有测点同时测得输出吞吐和解码速度",
+            "no point has both an output throughput and a decode speed",
           );
     return { status: "empty", reason };
   }
@@ -131,7 +131,7 @@ export function drawPareto(input: ChartInput): DrawingResult {
       description: sentences(
         placed.map(
           ({ point, speed, output }) =>
-            `${pointName(point, language)}: ${valueText(output, language)} token/s, ${valueText(speed, language)} token/s ${say(language, "每请求", "per request")}`,
+            `${pointName(point, language)}: ${valueText(output)} token/s, ${valueText(speed)} token/s ${say(language, "每请求", "per request")}`,
         ),
         language,
       ),
@@ -150,19 +150,10 @@ function outputOf(point: ChartPoint): ChartValue | undefined {
   return value !== undefined && value.value > 0 ? value : undefined;
 }
 
-/** Tokens per second that one request gets while it decodes: 1000 / mean TPOT, ends swapped. */
+/** Tokens per second that one request gets while it decodes, as the tables print it. */
 function speedOf(point: ChartPoint): ChartValue | undefined {
-  const tpot = point.metrics["tpot.mean"];
-  if (tpot === undefined || !(tpot.value > 0)) return undefined;
-  const { low, high } = tpot;
-  // An interval of TPOT that reaches 0 has no upper end as a speed.
-  const bounded = low !== undefined && high !== undefined && low > 0;
-  return {
-    value: 1000 / tpot.value,
-    low: bounded ? 1000 / high : undefined,
-    high: bounded ? 1000 / low : undefined,
-    perRound: tpot.perRound.map(({ round, value }) => ({ round, value: 1000 / value })),
-  };
+  const value = point.metrics["decode_tps"];
+  return value !== undefined && value.value > 0 ? value : undefined;
 }
 
 function axisOf(values: readonly ChartValue[], room: AxisRoom): Axis {
@@ -281,8 +272,8 @@ function changeSentence(points: readonly ChartPoint[], language: Language): stri
   if (first === last) {
     return say(
       language,
-      `${pointName(first, language)}：输出吞吐 ${valueText(output, language)} token/s，解码速度 ${valueText(speed, language)} token/s`,
-      `${pointName(first, language)}: output throughput ${valueText(output, language)} token/s, decode speed ${valueText(speed, language)} token/s`,
+      `${pointName(first, language)}：输出吞吐 ${valueText(output)} token/s，解码速度 ${valueText(speed)} token/s`,
+      `${pointName(first, language)}: output throughput ${valueText(output)} token/s, decode speed ${valueText(speed)} token/s`,
     );
   }
   const change = (valueOf: typeof outputOf): string => {

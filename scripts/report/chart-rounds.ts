@@ -3,7 +3,6 @@
 
 import type { Language } from "../experiment/experiment.ts";
 import { ink, ink2, variantColor, variantShape } from "./chart-colors.ts";
-import { hollowNote } from "./chart-concurrency.ts";
 import { type ChartInput, type ChartPoint, type ChartValue, counts, loadOf } from "./chart-data.ts";
 import {
   type DotRow,
@@ -14,28 +13,18 @@ import {
   inFrame,
   type TextRow,
 } from "./chart-panel.ts";
-import { type Axis, linearAxis } from "./chart-scale.ts";
 import {
-  capitalized,
-  commonDecimals,
-  list,
-  loadName,
-  percent,
-  pointName,
-  say,
-  sentences,
-  valueText,
-} from "./chart-text.ts";
+  describeRounds,
+  roundsFinding,
+  roundsNote,
+  type StripMetric,
+  strip,
+} from "./chart-rounds-reading.ts";
+import { type Axis, linearAxis } from "./chart-scale.ts";
+import { capitalized, commonDecimals, loadName, pointName, say, valueText } from "./chart-text.ts";
 import { fitText, textWidth } from "./text-width.ts";
 
-interface Metric {
-  readonly key: string;
-  readonly zh: string;
-  readonly en: string;
-  readonly unit: string;
-}
-
-const metrics: readonly Metric[] = [
+const metrics: readonly StripMetric[] = [
   { key: "output_tps", zh: "输出吞吐", en: "output throughput", unit: "token/s" },
   { key: "ttft.mean", zh: "平均 TTFT", en: "mean TTFT", unit: "ms" },
 ];
@@ -123,19 +112,13 @@ export function drawRoundStrip(input: ChartInput): DrawingResult {
         yDomain: [rows.length - 0.5, -0.5],
       },
       frame: { width, height: stacked * (height + topPx + bottomPx), left, top: topPx },
-      finding: findingOf(points, shown, language),
-      note: noteOf(points, shown, cut, language),
-      description: describe(points, shown, language),
+      finding: roundsFinding(points, shown, language),
+      note: roundsNote(points, shown, cut, language),
+      description: describeRounds(points, shown, language),
       omitted: input.points.filter((point) => !drawable.includes(point)).map(({ name }) => name),
       texts,
     },
   };
-}
-
-/** A value with at least two rounds to be drawn around it. */
-function strip(point: ChartPoint, key: string): ChartValue | undefined {
-  const value = point.metrics[key];
-  return value !== undefined && value.value > 0 && value.perRound.length > 1 ? value : undefined;
 }
 
 function nothingToDraw({ points }: ChartInput, language: Language): string {
@@ -160,7 +143,7 @@ function deviation(value: ChartValue, of: number): number {
 // two rounds is nine times their spread and would press them into one dot.
 function deviationAxis(
   rows: readonly Row[],
-  { key }: Metric,
+  { key }: StripMetric,
   lengthPx: number,
   language: Language,
 ): Axis {
@@ -179,7 +162,7 @@ function deviationAxis(
   return { ...axis, ticks: fittingTicks(axis, language) };
 }
 
-function drawPanel(rows: readonly Row[], { key }: Metric, axis: Axis) {
+function drawPanel(rows: readonly Row[], { key }: StripMetric, axis: Axis) {
   const dots: DotRow[] = [];
   const bands: { y: number; low: number; high: number }[] = [];
   const arrows: { x: number; y: number; shape: string }[] = [];
@@ -219,7 +202,7 @@ interface TextOptions {
   readonly title: boolean;
 }
 
-function panelTexts(rows: readonly Row[], metric: Metric, options: TextOptions): TextRow[] {
+function panelTexts(rows: readonly Row[], metric: StripMetric, options: TextOptions): TextRow[] {
   const { language, axis, left, namePx, height, names, values, title } = options;
   const plain = { color: ink2.light, weight: 400 } as const;
   const texts: TextRow[] = [
@@ -279,121 +262,17 @@ interface ValueColumn {
   readonly widthPx: number;
 }
 
-function valueColumn(rows: readonly Row[], { key }: Metric, language: Language): ValueColumn {
+function valueColumn(rows: readonly Row[], { key }: StripMetric, language: Language): ValueColumn {
   const values = rows.map(({ point }) => strip(point, key));
   const decimals = commonDecimals(values.filter((value) => value !== undefined));
   const texts = values.map((value) => {
-    const [number = "–", ...rest] = (
-      value === undefined ? "–" : valueText(value, language, decimals)
-    ).split(" ");
+    const [number = "–", ...rest] = (value === undefined ? "–" : valueText(value, decimals)).split(
+      " ",
+    );
     return { number, interval: rest.join(" ") };
   });
   const width = (text: string): number => textWidth(text, { language });
   const numberPx = Math.max(...texts.map(({ number }) => width(number)));
   const intervalPx = Math.max(...texts.map(({ interval }) => width(interval)));
   return { texts, numberPx, widthPx: numberPx + (intervalPx > 0 ? intervalPx + 4 : 0) };
-}
-
-/** Half-width of the interval over the value, the longer side; undefined without an interval. */
-function relativeHalfWidth({ value, low, high }: ChartValue): number | undefined {
-  return low === undefined || high === undefined
-    ? undefined
-    : Math.max(high - value, value - low) / value;
-}
-
-function findingOf(
-  points: readonly ChartPoint[],
-  shown: readonly Metric[],
-  language: Language,
-): string {
-  const counted = points.filter(counts);
-  const parts = shown.flatMap((metric) => widthSentence(counted, metric, language) ?? []);
-  if (parts.length > 0) return capitalized(parts.join(say(language, "；", "; ")));
-  return say(language, "没有有效测点的置信区间", "No valid point has a confidence interval");
-}
-
-function widthSentence(
-  points: readonly ChartPoint[],
-  metric: Metric,
-  language: Language,
-): string | undefined {
-  const widths = points.flatMap((point) => {
-    const value = strip(point, metric.key);
-    const half = value === undefined ? undefined : relativeHalfWidth(value);
-    return half === undefined ? [] : [{ point, half }];
-  });
-  widths.sort((a, b) => a.half - b.half);
-  const [least, most] = [widths[0], widths.at(-1)];
-  if (least === undefined || most === undefined) return undefined;
-  const text = ({ half }: { half: number }): string =>
-    `±${percent(half, language, half < 0.1 ? 1 : 0)}`;
-  const name = say(language, metric.zh, metric.en);
-  if (least === most)
-    return say(
-      language,
-      `${name}的区间为均值的 ${text(most)}`,
-      `${name} is known to ${text(most)} of its mean`,
-    );
-  const where = pointName(most.point, language);
-  return say(
-    language,
-    `${name}的区间在均值的 ${text(least)} 到 ${text(most)} 之间，最宽的是 ${where}`,
-    `${name}: intervals from ${text(least)} to ${text(most)} of the mean, widest at ${where}`,
-  );
-}
-
-function noteOf(
-  points: readonly ChartPoint[],
-  shown: readonly Metric[],
-  cut: boolean,
-  language: Language,
-): string {
-  const some = points.some((point) =>
-    shown.some(({ key }) => strip(point, key)?.low !== undefined),
-  );
-  const hollow = hollowNote(points, language);
-  return sentences(
-    [
-      say(
-        language,
-        "每个标记是一轮的数值与该测点均值的偏差，右侧为均值与区间",
-        "Each mark is one round's value as deviation from the mean of its point; mean and interval at the right",
-      ),
-      some
-        ? say(language, "灰条为均值的 95% 置信区间", "Grey bar: 95\u00a0% CI of the mean")
-        : say(language, "没有置信区间", "There are no confidence intervals"),
-      ...(cut
-        ? [
-            say(
-              language,
-              "三角表示区间超出坐标范围",
-              "A triangle: the interval goes on beyond the axis",
-            ),
-          ]
-        : []),
-      ...(hollow === undefined ? [] : [hollow]),
-    ],
-    language,
-  );
-}
-
-function describe(
-  points: readonly ChartPoint[],
-  shown: readonly Metric[],
-  language: Language,
-): string {
-  const parts = points.map((point) => {
-    const values = shown.flatMap((metric) => {
-      const value = strip(point, metric.key);
-      if (value === undefined) return [];
-      const rounds = value.perRound.map(({ value: of }) =>
-        percent(of / value.value - 1, language, 1),
-      );
-      return [
-        `${say(language, metric.zh, metric.en)} ${valueText(value, language)} ${metric.unit} (${list(rounds, language)})`,
-      ];
-    });
-    return `${pointName(point, language)}: ${values.join("; ")}`;
-  });
-  return sentences(parts, language);
 }

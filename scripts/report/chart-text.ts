@@ -4,6 +4,7 @@
 import type { Language } from "../experiment/experiment.ts";
 import { formatNumber } from "../units.ts";
 import { type ChartPoint, type ChartValue, loadOf } from "./chart-data.ts";
+import { spreadText } from "./record-numbers.ts";
 
 const noBreak = "\u00a0";
 
@@ -136,20 +137,17 @@ export function percent(share: number, language: Language, decimals = 0): string
 }
 
 /** Value and interval: as the tables print them, else with two digits of the half-width. */
-export function valueText(
-  value: ChartValue,
-  language: Language,
-  decimals = decimalsOfValue(value),
-): string {
+export function valueText(value: ChartValue, decimals = decimalsOfValue(value)): string {
   if (value.text !== undefined) return value.text;
-  const { low, high } = value;
+  const { low, high, halfWidth } = value;
   if (low === undefined || high === undefined) return formatNumber(value.value, decimals);
-  const half = Math.max(high - value.value, value.value - low);
   const print = (number: number): string => formatNumber(number, decimals);
-  const symmetric = Math.abs(high - value.value - (value.value - low)) <= 0.02 * (high - low);
-  return symmetric
-    ? `${print(value.value)} ±${print(half)}`
-    : `${print(value.value)} [${print(low)}${say(language, "，", ", ")}${print(high)}]`;
+  const spread = spreadText(
+    halfWidth === undefined
+      ? { plusMinus: undefined, interval: { low: print(low), high: print(high) } }
+      : { plusMinus: print(halfWidth), interval: undefined },
+  );
+  return `${print(value.value)} ${spread ?? ""}`;
 }
 
 /** Decimals for a column of values: those of the middle one. */

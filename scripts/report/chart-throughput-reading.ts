@@ -95,7 +95,7 @@ export function throughputFinding(
   }
   const levels = counted.map((point) => {
     const value = throughput(point);
-    const text = value === undefined ? "" : `${valueText(value, language)}\u00a0token/s`;
+    const text = value === undefined ? "" : `${valueText(value)}\u00a0token/s`;
     return say(
       language,
       `${pointName(point, language)} 为 ${text}`,
@@ -140,7 +140,7 @@ function scalingSentence(all: readonly Series[], language: Language): string | u
   return sameLoads
     ? say(
         language,
-        `${to} 时吞吐为由${from} 线性外推值的 ${shares}`,
+        `${to} 时吞吐为${from} 线性外推值的 ${shares}`,
         `at ${to} throughput is ${shares} of linear scaling from ${from}`,
       )
     : say(

@@ -111,7 +111,7 @@ export function drawThroughput(input: ChartInput): DrawingResult {
       description: sentences(
         loaded.map(({ point }) => {
           const value = throughput(point);
-          return `${pointName(point, language)}: ${value === undefined ? "" : valueText(value, language)} token/s`;
+          return `${pointName(point, language)}: ${value === undefined ? "" : valueText(value)} token/s`;
         }),
         language,
       ),

@@ -97,7 +97,7 @@ function levelOf(
   const values = points.flatMap((point) => {
     const value = valueOf(point);
     if (value === undefined) return [];
-    const text = `${valueText(value, language)}\u00a0ms`;
+    const text = `${valueText(value)}\u00a0ms`;
     return [
       say(
         language,
@@ -165,7 +165,7 @@ export function describeTtft(
     points.map((point) => {
       const values = percentiles.flatMap((p) => {
         const value = ttft(point, p);
-        return value === undefined ? [] : [`${p} ${valueText(value, language)}`];
+        return value === undefined ? [] : [`${p} ${valueText(value)}`];
       });
       return `${pointName(point, language)}: ${values.join(", ")} ms`;
     }),

@@ -195,6 +195,26 @@ describe("findings", () => {
     );
   });
 
+  it("draws the decode speed that the tables print, with its own interval", async () => {
+    const speed = { ...value(88.8, 1.2), text: "88.8 ±1.2" };
+    const [one] = twoVariants();
+    const points =
+      one === undefined ? [] : [{ ...one, metrics: { ...one.metrics, decode_tps: speed } }];
+    const { svg, finding } = await rendered("throughput-interactivity", points);
+    expect(plain(finding)).toContain("decode speed 88.8 ±1.2 token/s");
+    expect(svg).toContain("88.8 ±1.2 token/s per request");
+  });
+
+  it("say ± only of intervals that are symmetric", async () => {
+    const held = twoVariants().map((one) => ({
+      ...one,
+      metrics: { ...one.metrics, output_tps: { ...value(100, 40), low: 70, halfWidth: undefined } },
+    }));
+    const { finding } = await rendered("round-strip", held);
+    expect(plain(finding)).toContain("Output throughput: the interval reaches");
+    expect(plain(finding.split("; ")[0] ?? "")).not.toContain("±");
+  });
+
   it("claim nothing from one round, and draw no spread where none was measured", async () => {
     const single = twoVariants().map((one) => ({
       ...one,
@@ -203,6 +223,7 @@ describe("findings", () => {
         "ttft.mean": value(5),
         "ttft.p50": value(5),
         "tpot.mean": value(7),
+        decode_tps: value(142),
       },
     }));
     const throughput = await rendered("output-throughput", single);
@@ -264,6 +285,7 @@ const someMetrics = fc.record({
   "ttft.p90": fc.option(someValue(400), { nil: undefined }),
   "ttft.p99": fc.option(someValue(900), { nil: undefined }),
   "tpot.mean": fc.option(someValue(10), { nil: undefined }),
+  decode_tps: fc.option(someValue(100), { nil: undefined }),
 });
 
 const someLoad = fc.record({

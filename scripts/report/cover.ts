@@ -8,7 +8,7 @@ import { wordOf } from "./dictionary.ts";
 import type { Cover, CoverReason, Inline, Mark, Table } from "./document.ts";
 import { metricText } from "./metric-texts.ts";
 import type { NotebookSource } from "./notebook-source.ts";
-import { localInlines, markInline, phraseInlines, textInlines } from "./phrase.ts";
+import { localInlines, phraseInlines, pointMark, textInlines } from "./phrase.ts";
 import { joinInlines } from "./prose.ts";
 import type { FindingData, PointData } from "./record-parts.ts";
 import { knownColumns } from "./results-columns.ts";
@@ -29,8 +29,7 @@ export async function coverOf(notebook: NotebookSource, context: CellContext): P
   const { chart, headline } = settingsOf(notebook, context);
   const first = data.workloads[0]?.name;
   const names = data.points.filter((point) => point.workload === first).map(({ name }) => name);
-  const figure =
-    chart === undefined ? undefined : await chartFigure(chart, names, undefined, 468, context);
+  const figure = chart === undefined ? undefined : await chartFigure(chart, names, 468, context);
   const facts = data.identity;
   const row = (key: string): readonly Inline[] =>
     phraseInlines(facts.find((one) => one.key === key)?.value ?? [], language, dictionary);
@@ -137,9 +136,10 @@ function reasonsOf(context: CellContext): readonly CoverReason[] {
     ];
   });
   const shown = lines.slice(0, mostReasons);
-  const rest = lines.length - shown.length;
+  const hidden = lines.slice(mostReasons);
   const valid = data.points.filter((point) => point.mark === "valid");
-  const missing = data.points.filter((point) => point.mark === "not_checked");
+  const unjudged = data.points.filter((point) => point.measured && point.mark === "not_checked");
+  const missing = data.points.filter((point) => !point.measured);
   const names = (points: readonly PointData[]): string =>
     points.length === data.points.length
       ? word(context, "every_point", { count: String(points.length) })
@@ -152,17 +152,25 @@ function reasonsOf(context: CellContext): readonly CoverReason[] {
   });
   return [
     ...shown,
-    ...(rest > 0
-      ? [
-          line(
-            "qualified",
-            word(context, "more_findings", { count: String(rest), section: checks }),
-          ),
-        ]
-      : []),
+    ...hidden
+      .slice(0, 1)
+      .map(({ mark }) =>
+        line(
+          mark,
+          word(context, "more_findings", { count: String(hidden.length), section: checks }),
+        ),
+      ),
     ...(valid.length > 0 ? [line("valid", names(valid) + stop)] : []),
+    ...(unjudged.length > 0
+      ? [line("not_checked", `${word(context, "no_verdict")}${colon}${names(unjudged)}${stop}`)]
+      : []),
     ...(missing.length > 0
-      ? [line("not_checked", `${word(context, "none_measured")}${colon}${names(missing)}${stop}`)]
+      ? [
+          {
+            ...line("not_checked", names(missing) + stop),
+            label: wordOf(dictionary, "marks", "not_measured", language),
+          },
+        ]
       : []),
     ...(data.notChecked.length > 0
       ? [
@@ -196,9 +204,8 @@ function byVariant(points: readonly PointData[], context: CellContext): string {
 function headlineTable(headline: readonly Headline[], context: CellContext): Table | undefined {
   const { data, language } = context;
   const workload = data.workloads[0]?.name;
-  const points = data.points.filter(
-    (point) => point.workload === workload && point.mark !== "not_checked",
-  );
+  const planned = data.points.filter((point) => point.workload === workload);
+  const points = planned.filter((point) => point.measured);
   const loads = [...new Set(points.map((point) => point.shortLabel.en))];
   const usable = loads.filter((load) =>
     points.every((point) => point.shortLabel.en !== load || point.mark !== "invalid"),
@@ -218,7 +225,7 @@ function headlineTable(headline: readonly Headline[], context: CellContext): Tab
   if (columns.length === 0 || points.length === 0) return undefined;
   const footnotes = new Map<string, string>();
   const bodies = data.variants
-    .filter((variant) => points.some((point) => point.variant === variant.name))
+    .filter((variant) => planned.some((point) => point.variant === variant.name))
     .map((variant): Table["bodies"][number] => [
       {
         kind: "row",
@@ -228,19 +235,18 @@ function headlineTable(headline: readonly Headline[], context: CellContext): Tab
             head: true,
           }),
           ...columns.map(({ metric, load }) => {
-            const point = points.find(
+            const point = planned.find(
               (one) => one.variant === variant.name && one.shortLabel.en === load,
             );
             const number = point?.numbers[metric];
             if (point === undefined || number === undefined) return textCell("–", context);
+            if (!point.measured)
+              return inlineCell([pointMark(point, language, context.dictionary)]);
             const { content } = numberCell(number, footnotes, context);
             const mark: readonly Inline[] =
               point.mark === "valid"
                 ? []
-                : [
-                    { kind: "text", text: " " },
-                    markInline(point.mark, language, context.dictionary),
-                  ];
+                : [{ kind: "text", text: " " }, pointMark(point, language, context.dictionary)];
             return inlineCell([...content, ...mark], { struck: point.mark === "invalid" });
           }),
         ],

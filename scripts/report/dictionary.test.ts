@@ -54,7 +54,7 @@ describe("the dictionary", () => {
 
 describe("looking up", () => {
   it("fills places and refuses words that are not there", () => {
-    expect(wordOf(dictionary, "words", "passed", "en", { count: "6" })).toBe("6 rules checked");
+    expect(wordOf(dictionary, "words", "passed", "en", { count: "6" })).toBe("Rules checked: 6");
     expect(() => wordOf(dictionary, "words", "constructor", "en")).toThrow("no words.constructor");
   });
 

@@ -95,8 +95,8 @@ export interface Figure {
   readonly kind: "figure";
   readonly id: string;
   readonly numbered: string;
-  /** Name of the chart, and of its file beside the Markdown. */
-  readonly chart: string;
+  /** Name of its file beside the Markdown: the same for the same chart of the same points, and for no other. */
+  readonly name: string;
   readonly finding: string;
   readonly caption: readonly Inline[];
   /** SVG 744 (468 on the cover) and 346 wide, in plain colours. */

@@ -218,6 +218,41 @@ export function rawProbes(cell: Cell, context: CellContext): readonly Block[] {
   });
 }
 
+/** Settings that the experiment file leaves out, with the values that were used. */
+export function filledDefaults(cell: Cell, context: CellContext): readonly Block[] {
+  checkOptions(context, cell, []);
+  const { experimentDefaults } = context.data;
+  if (experimentDefaults.length === 0) return [];
+  const reasons = experimentDefaults.some(({ reason }) => reason !== undefined);
+  const heads = ["setting", "value", ...(reasons ? ["derived_from"] : [])];
+  return [
+    {
+      kind: "folded",
+      title: textInlines(word(context, "filled_defaults"), context.language),
+      detail: word(context, "items", { count: String(experimentDefaults.length) }),
+      blocks: [
+        {
+          ...noTable,
+          id: "",
+          label: word(context, "filled_defaults"),
+          layout: "plain",
+          head: simpleHead(
+            heads.map((name) => column(context, name)),
+            context,
+          ),
+          bodies: experimentDefaults.map(({ path, value, reason }) => [
+            plainRow([
+              inlineCell([{ kind: "code", text: visible(path) }], { head: true }),
+              inlineCell([{ kind: "code", text: visible(value) }], { wide: true }),
+              ...(reasons ? [textCell(visible(reason ?? "–"), context, { wide: true })] : []),
+            ]),
+          ]),
+        },
+      ],
+    },
+  ];
+}
+
 export function experimentFile(cell: Cell, context: CellContext): readonly Block[] {
   checkOptions(context, cell, []);
   return [

@@ -4,7 +4,7 @@ import { auditRun } from "../audit/audit-run.ts";
 import type { AuditResult } from "../audit/finding.ts";
 import type { AuditInput } from "../audit/rule.ts";
 import { differenceOf } from "../environment/difference.ts";
-import { engineFields } from "../environment/engine-fields.ts";
+import { quoteWord } from "../environment/probe.ts";
 import type { EnvironmentField, EnvironmentSnapshot } from "../environment/snapshot.ts";
 import { exitCode, UserError } from "../errors.ts";
 import type { Experiment } from "../experiment/experiment.ts";
@@ -13,7 +13,13 @@ import { estimatePoint, type PointEstimates } from "../stats/point-estimates.ts"
 import type { TrialSamples } from "../stats/samples.ts";
 import { logicalFiles, recordId, shortRecordId } from "../store/export.ts";
 import type { Store } from "../store/store.ts";
-import type { EstimateSet, StoredAttempt, StoredRun, StoredStart } from "../store/stored-run.ts";
+import type {
+  EstimateSet,
+  StoredAttempt,
+  StoredRun,
+  StoredSnapshot,
+  StoredStart,
+} from "../store/stored-run.ts";
 import type { RecordMaterial, StartMaterial, TrialMaterial } from "./record-material.ts";
 
 export interface Gathered {
@@ -38,8 +44,15 @@ export function gather(store: Store, runId: string): Gathered {
       ? []
       : [{ estimates: estimateOf(name, trials, experiment), samples: trials }];
   });
-  const environment = environmentOf(store, run);
-  const audit = auditRun({ ...run, experiment, measured, ...environment } satisfies AuditInput);
+  const snapshots = store.snapshotsOf(runId);
+  const environment = environmentOf(run, snapshots);
+  const audit = auditRun({
+    ...run,
+    experiment,
+    measured,
+    snapshots,
+    ...environment,
+  } satisfies AuditInput);
   const digest = recordId(logicalFiles(store, runId));
   return {
     audit,
@@ -62,7 +75,7 @@ export function gather(store: Store, runId: string): Gathered {
           endedAt: end?.endedAt,
           reason: end === undefined ? "killed" : end.reason === "complete" ? undefined : end.reason,
         })),
-        starts: run.starts.flatMap(startMaterial),
+        starts: run.starts.flatMap((start) => startMaterial(start, run)),
         trials: run.attempts.map(trialMaterial),
         plannedTrials: run.plan.rounds.flatMap(({ starts }) =>
           starts.flatMap(({ trials }) => trials),
@@ -84,7 +97,8 @@ export function gather(store: Store, runId: string): Gathered {
       },
       audit,
       recordId: { digest, short: shortRecordId(digest) },
-      reproduce: `benchbook run ${run.experimentPath}`,
+      reproduce: reproduceCommand(run),
+      experimentDefaults: run.defaults,
     },
   };
 }
@@ -108,39 +122,47 @@ function estimateOf(
  * first and on their last start. Where a run was resumed, before is the first leg's, after the last's.
  */
 function environmentOf(
-  store: Store,
   run: StoredRun,
+  snapshots: readonly StoredSnapshot[],
 ): {
   readonly before: EnvironmentSnapshot | undefined;
   readonly after: EnvironmentSnapshot | undefined;
 } {
-  const snapshots = store.snapshotsOf(run.run);
   const before = snapshots.find(({ scope }) => scope === "run-before");
-  const after = snapshots.findLast(({ scope }) => scope === "run-after");
-  const ready = run.starts.filter((start) => start.ready !== undefined);
+  const lastLeg = run.legs.at(-1)?.leg;
+  const after = snapshots.findLast(({ scope, leg }) => scope === "run-after" && leg === lastLeg);
+  const ofStarts = snapshots
+    .filter(({ scope }) => scope === "start")
+    .map(({ snapshot }) => snapshot);
   return {
-    before: before && withEngines(before.snapshot, run, ready),
-    after: after && withEngines(after.snapshot, run, ready.toReversed()),
+    before: before && withEngines(before.snapshot, ofStarts),
+    after: after && withEngines(after.snapshot, ofStarts.toReversed()),
   };
 }
 
-/** A snapshot in which each engine's fields are those of its first start in `starts`. */
+/**
+ * A snapshot in which each engine's fields are those of the first of `ofStarts` that has them: around
+ * a run no engine is up to say anything of itself.
+ */
 function withEngines(
   snapshot: EnvironmentSnapshot,
-  { plan }: StoredRun,
-  starts: readonly StoredStart[],
+  ofStarts: readonly EnvironmentSnapshot[],
 ): EnvironmentSnapshot {
-  const told = plan.experiment.variants.flatMap((variant): readonly EnvironmentField[] => {
-    const ready = starts.find((start) => start.variant === variant.name)?.ready;
-    if (ready === undefined) return [];
-    const engine = { variant: variant.name, kind: variant.engine.kind, facts: ready.facts };
-    return engineFields(engine, { at: ready.at, light: false, secrets: [] });
-  });
-  const replaced = new Set(told.map(({ id }) => id.split(".").slice(0, 2).join(".")));
+  const told = new Map<string, readonly EnvironmentField[]>();
+  for (const { fields } of ofStarts) {
+    const engine = fields.filter(({ group }) => group === "engine");
+    const [first] = engine;
+    if (first !== undefined && !told.has(engineOf(first))) told.set(engineOf(first), engine);
+  }
   const kept = snapshot.fields.filter(
-    ({ id, group }) => group !== "engine" || !replaced.has(id.split(".").slice(0, 2).join(".")),
+    (field) => field.group !== "engine" || !told.has(engineOf(field)),
   );
-  return { ...snapshot, fields: [...kept, ...told] };
+  return { ...snapshot, fields: [...kept, ...[...told.values()].flat()] };
+}
+
+/** "engine.fp32.version" -> "engine.fp32". */
+function engineOf({ id }: EnvironmentField): string {
+  return id.split(".").slice(0, 2).join(".");
 }
 
 function requestCounts(trials: readonly TrialSamples[]): {
@@ -156,19 +178,18 @@ function requestCounts(trials: readonly TrialSamples[]): {
   return { measured: cohort.length, completed, failed: cohort.length - completed - cancelled };
 }
 
-function startMaterial({
-  start,
-  variant,
-  round,
-  ready,
-  end,
-}: StoredStart): readonly StartMaterial[] {
+function startMaterial(
+  { start, variant, round, ready, end, leg }: StoredStart,
+  { legs }: StoredRun,
+): readonly StartMaterial[] {
+  // The leg in which it was started is over, or a later one has begun: nobody saw how it ended.
+  const isLegOver = legs.some((one) => one.leg > leg || (one.leg === leg && one.end !== undefined));
   const [reason = "", ...lastWords] = (end?.detail ?? "").split("\n");
   const ended: StartMaterial["ended"] =
     end === undefined
-      ? { kind: "running" }
-      : end.reason === "stopped"
-        ? { kind: "stopped" }
+      ? { kind: isLegOver ? "unknown" : "running" }
+      : end.reason === "stopped" || end.reason === "detached"
+        ? { kind: end.reason }
         : { kind: end.reason, reason, lastWords: lastWords.join("\n") };
   if (ready === undefined && ended.kind !== "never_ready") return [];
   return [
@@ -200,6 +221,17 @@ function trialMaterial(attempt: StoredAttempt): TrialMaterial {
   const status =
     attempt.status === "measured" ? "complete" : attempt.status === "failed" ? "failed" : "partial";
   return { trial, point, round, repeat, attempt: attempt.attempt, start, leg, status, reason };
+}
+
+/** The command that measures the same plan again, quoted for a shell. */
+function reproduceCommand({ experimentPath, plan: { selection } }: StoredRun): string {
+  const words = [
+    "run",
+    experimentPath,
+    ...selection.only.flatMap((pattern) => ["--only", pattern]),
+    ...(selection.rounds === undefined ? [] : ["--rounds", String(selection.rounds)]),
+  ];
+  return ["benchbook", ...words.map(quoteWord)].join(" ");
 }
 
 function emptySnapshot(takenAt: string): EnvironmentSnapshot {

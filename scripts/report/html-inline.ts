@@ -2,7 +2,7 @@
 // from text; the few tags and icons are ours.
 import type { Language } from "../experiment/experiment.ts";
 import type { Inline, Mark } from "./document.ts";
-import type { PrintedNumber } from "./record-numbers.ts";
+import { type PrintedNumber, spreadText } from "./record-numbers.ts";
 import { withUnit } from "./typography.ts";
 
 export interface InlineHtml {
@@ -55,13 +55,11 @@ function cellNumber(
   const note = footnote === undefined ? "" : `<sup class="fn">${escapeHtml(footnote)}</sup>`;
   const value = `<span class="v">${escapeHtml(number.text ?? "–")}</span>`;
   const room = options.intervalWidth === 0 ? "" : ` w${Math.min(8, options.intervalWidth)}`;
+  const spread = escapeHtml(spreadText(number) ?? "");
   if (number.plusMinus !== undefined) {
-    return `${value}<span class="i${room}">±${escapeHtml(number.plusMinus)}</span>${note}`;
+    return `${value}<span class="i${room}">${spread}</span>${note}`;
   }
-  if (number.interval !== undefined) {
-    const { low, high } = number.interval;
-    return `${value}${note}<span class="h">[${escapeHtml(low)}, ${escapeHtml(high)}]</span>`;
-  }
+  if (number.interval !== undefined) return `${value}${note}<span class="h">${spread}</span>`;
   return room === "" ? value + note : `${value}${note}<span class="i${room}"></span>`;
 }
 
@@ -72,15 +70,14 @@ function proseNumber(number: PrintedNumber, { language, anchors }: InlineHtml): 
     return `<span class="nc">– (${escapeHtml(remark?.[language] ?? "")})</span>`;
   }
   const unit = number.unit[language];
-  const spread =
-    number.plusMinus !== undefined
-      ? `<span class="i"> ±\u2060${escapeHtml(number.plusMinus)}</span>`
-      : number.interval === undefined
-        ? ""
-        : `<span class="i"> [${escapeHtml(number.interval.low)}, ${escapeHtml(number.interval.high)}]</span>`;
+  const interval = spreadText(number)?.replace("±", "±\u2060");
+  const spread = interval === undefined ? "" : `<span class="i"> ${escapeHtml(interval)}</span>`;
   const tail = escapeHtml(withUnit("", unit, language));
-  const title =
-    number.basis[language] === "" ? "" : ` title="${escapeHtml(number.basis[language])}"`;
+  const about = [number.basis, ...number.remarks]
+    .map((text) => text[language])
+    .filter((text) => text !== "")
+    .join(language === "zh" ? "；" : "; ");
+  const title = about === "" ? "" : ` title="${escapeHtml(about)}"`;
   const inner = `${escapeHtml(number.text)}${spread}${tail}`;
   return anchors.has(number.id)
     ? `<a class="val" href="#${escapeHtml(number.id)}"${title}>${inner}</a>`

@@ -1,7 +1,7 @@
 // From a finished page to the characters it sets, by face: what the fonts of the file must hold.
 import type { DocumentText } from "./fonts.ts";
 
-const semiboldTags = new Set(["h1", "h2", "h3", "h4", "th", "strong", "b", "dt"]);
+const semiboldTags = new Set(["h1", "h2", "h3", "h4", "th", "strong", "b", "dt", "summary"]);
 const semiboldClasses = /class="[^"]*\b(?:vd|find|big|brand|v)\b/;
 const voidTags = new Set(["meta", "br", "hr", "link", "circle", "path", "rect", "line"]);
 

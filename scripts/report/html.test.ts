@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Language } from "../experiment/experiment.ts";
@@ -11,7 +13,9 @@ import { renderMarkdown } from "./markdown.ts";
 import { makeDocument } from "./notebook.ts";
 import { readNotebook } from "./notebook-source.ts";
 import { buildRecordData, type RecordData } from "./record-data.ts";
+import { printCount } from "./record-numbers.ts";
 import { templatesFolder } from "./render-record.ts";
+import { numberCell } from "./results-table.ts";
 
 const dictionary = readDictionary(join(templatesFolder, "dictionary.json"));
 const notebook = readNotebook(
@@ -36,10 +40,14 @@ const drawChart: DrawChart = ({ id }) =>
     omitted: [],
   });
 
-async function pageOf(data: RecordData, language: Language): Promise<string> {
+async function pageOf(
+  data: RecordData,
+  language: Language,
+  templates = templatesFolder,
+): Promise<string> {
   const document = await makeDocument(notebook, data, { language, dictionary, drawChart });
   return renderHtml(document, {
-    templates: templatesFolder,
+    templates,
     dictionary,
     embedFonts: () => Promise.resolve({ css: "/* fonts */" }),
     other: { language: language === "zh" ? "en" : "zh", href: "record.other.html" },
@@ -50,7 +58,7 @@ async function markdownOf(data: RecordData, language: Language): Promise<string>
   const document = await makeDocument(notebook, data, { language, dictionary, drawChart });
   return renderMarkdown(document, {
     dictionary,
-    figurePath: ({ chart }) => `figures/${chart}.svg`,
+    figurePath: ({ name }) => `figures/${name}.svg`,
   });
 }
 
@@ -132,6 +140,59 @@ describe("the page", () => {
     }
   });
 
+  it("has a row for a variant of which nothing was measured, and says so", async () => {
+    const half = buildRecordData({
+      ...material,
+      measured: material.measured.filter(({ point }) => point.startsWith("fp32")),
+    });
+    const page = await pageOf(half, "en");
+    const cover = page.slice(page.indexOf('<table class="hl">'), page.indexOf("</table>"));
+    expect(cover.match(/Not measured/g)?.length).toBeGreaterThan(1);
+    expect(page).toContain("not measured");
+    expect(page).toContain("no point that may be quoted");
+  });
+
+  it("letters notes past z", () => {
+    const letters = new Map(
+      Array.from({ length: 27 }, (_, index) => [
+        `note ${index}`,
+        index < 26 ? String.fromCharCode(97 + index) : "aa",
+      ]),
+    );
+    const number = {
+      ...printCount("a/c1", "requests_measured", 1, { zh: "", en: "" }, { zh: "", en: "" }),
+      remarks: [
+        { zh: "新", en: "new" },
+        { zh: "旧", en: "note 1" },
+      ],
+    };
+    const cell = numberCell(number, letters, {
+      data,
+      language: "en",
+      dictionary,
+      drawChart,
+      path: "",
+      number: () => "",
+      shown: new Set(),
+    });
+    expect(cell.content).toMatchObject([{ footnote: "b,ab" }]);
+  });
+
+  it("lists the defaults that were filled in, folded", async () => {
+    const filled = buildRecordData({
+      ...material,
+      experimentDefaults: [
+        { path: "measure.rounds", value: "3" },
+        { path: "measure.window", value: "handover", reason: "<b>the usual one</b>" },
+      ],
+    });
+    const page = await pageOf(filled, "en");
+    expect(page).toMatch(/<summary>Defaults that were filled in<span class="s">items: 2/);
+    expect(page).toContain("<code>measure.rounds</code>");
+    expect(page).toContain("&lt;b&gt;the usual one&lt;/b&gt;");
+    expect(pages.en).not.toContain("Defaults that were filled in");
+  });
+
   it("keeps the row of an invalid point, struck, with its reason beneath", () => {
     expect(pages.en.match(/<tr class="bad">/g)?.length).toBeGreaterThan(1);
     expect(pages.en).toMatch(/<tr class="why">.*9 different prompts among 24 requests/);
@@ -146,6 +207,15 @@ describe("the page", () => {
     expect(pages.en.match(/<svg class="wid" /g)).toHaveLength(4);
     expect(pages.en.match(/<svg class="nar" /g)).toHaveLength(4);
     expect(pages.en).toContain('fill="var(--variant-1, #0072b2)"');
+  });
+
+  it("refuses a template that asks for something it was not given", async () => {
+    const templates = await mkdtemp(join(tmpdir(), "benchbook-templates-"));
+    await cp(templatesFolder, templates, { recursive: true });
+    const path = join(templates, "partials", "figure.hbs");
+    await writeFile(path, (await readFile(path, "utf8")).replace("{{finding}}", "{{findings}}"));
+    await expect(pageOf(data, "en", templates)).rejects.toThrow('"findings" not defined');
+    await rm(templates, { recursive: true });
   });
 
   it("asks the fonts for the characters that it sets, by face", () => {

@@ -111,13 +111,13 @@ function readTemplates(folder: string): Templates {
     const source = readFileSync(join(partials, file), "utf8").trimEnd();
     handlebars.registerPartial(
       file.slice(0, -4),
-      handlebars.compile(source, { preventIndent: true }),
+      handlebars.compile(source, { preventIndent: true, strict: true }),
     );
   }
   const compiled = new Map<string, Handlebars.TemplateDelegate>();
   return {
     render: (name, view) => {
-      const template = compiled.get(name) ?? handlebars.compile(`{{> ${name}}}`);
+      const template = compiled.get(name) ?? handlebars.compile(`{{> ${name}}}`, { strict: true });
       compiled.set(name, template);
       return template(view);
     },
@@ -187,7 +187,9 @@ function blockHtml(block: Block, page: Page): string {
     case "line":
       return "<hr>";
     case "code":
-      return `<pre${block.command ? ' class="cmd"' : ""} tabindex="0"><code>${escapeHtml(block.text)}</code></pre>`;
+      return block.command
+        ? `<pre class="cmd" tabindex="0"><code>${commandHtml(block.text)}</code></pre>`
+        : `<pre tabindex="0"><code>${escapeHtml(block.text)}</code></pre>`;
     case "table":
       return templates.render("table", tableView(block, page));
     case "figure":
@@ -346,8 +348,18 @@ function coverView(document: RecordDocument, page: Page, word: (name: string) =>
             narrow: classed(forPage(figure.narrow), "nar"),
           },
     headline: cover.headline === undefined ? undefined : headlineView(cover.headline, page),
-    facts: cover.facts.map((fact) => ({ ...fact, value: inlineHtml(fact.value, inline) })),
+    facts: cover.facts.map((fact) => ({
+      ...fact,
+      value: fact.command
+        ? `<code>${commandHtml(plainText(fact.value))}</code>`
+        : inlineHtml(fact.value, inline),
+    })),
   };
+}
+
+/** A command whose lines break between words, not after the dashes of a flag. */
+function commandHtml(command: string): string {
+  return command.replaceAll(/\S+/g, (word) => `<span>${escapeHtml(word)}</span>`);
 }
 
 function headlineView(table: Table, page: Page): object {

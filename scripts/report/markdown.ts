@@ -12,6 +12,7 @@ import type {
   RecordDocument,
   Table,
 } from "./document.ts";
+import { numberText } from "./record-numbers.ts";
 import { withUnit } from "./typography.ts";
 
 export interface MarkdownOptions {
@@ -251,15 +252,8 @@ function oneInline(one: Inline, page: Page): string {
     case "number": {
       const { number } = one;
       if (number.text === undefined) return `–${footnote(one.footnote)}`;
-      const spread =
-        number.plusMinus !== undefined
-          ? ` ±${number.plusMinus}`
-          : number.interval === undefined
-            ? ""
-            : ` [${number.interval.low}, ${number.interval.high}]`;
-      const text = one.unit
-        ? withUnit(number.text + spread, number.unit[page.language], page.language)
-        : number.text + spread;
+      const digits = numberText(number) ?? number.text;
+      const text = one.unit ? withUnit(digits, number.unit[page.language], page.language) : digits;
       return escapeMarkdown(text) + footnote(one.footnote);
     }
   }

@@ -76,7 +76,7 @@ const counts: Readonly<Record<string, Omit<MetricText, "key" | "name" | "scale">
     head: { zh: "计划", en: "planned" },
     unit: tokens,
     definition: "plan",
-    formula: { zh: "每个 prompt 的计划 token 数", en: "tokens planned per prompt" },
+    formula: { zh: "每个提示词的计划 token 数", en: "tokens planned per prompt" },
   },
   planned_output_tokens: {
     head: { zh: "计划", en: "planned" },
@@ -89,8 +89,8 @@ const counts: Readonly<Record<string, Omit<MetricText, "key" | "name" | "scale">
     unit: tokens,
     definition: "requests",
     formula: {
-      zh: "测量请求的实际输入 token 均值，取自服务端 usage",
-      en: "mean input tokens of the measured requests, from the server's usage",
+      zh: "测量请求的实际输入 token 均值，以服务端 usage 为准；由本地分词器计数的加注",
+      en: "mean input tokens of the measured requests, from the server's usage; counts of the local tokenizer are marked",
     },
   },
   output_tokens: {
@@ -98,8 +98,8 @@ const counts: Readonly<Record<string, Omit<MetricText, "key" | "name" | "scale">
     unit: tokens,
     definition: "requests",
     formula: {
-      zh: "测量请求的实际输出 token 均值，取自服务端 usage",
-      en: "mean output tokens of the measured requests, from the server's usage",
+      zh: "测量请求的实际输出 token 均值，以服务端 usage 为准；由本地分词器计数的加注",
+      en: "mean output tokens of the measured requests, from the server's usage; counts of the local tokenizer are marked",
     },
   },
 };

@@ -6,7 +6,7 @@ import { nearest } from "../experiment/nearest.ts";
 import type { CellContext } from "./cell-context.ts";
 import { wordOf } from "./dictionary.ts";
 import type { Block, Inline } from "./document.ts";
-import { markInline, phraseInlines } from "./phrase.ts";
+import { markInline, phraseInlines, pointMark } from "./phrase.ts";
 import { proseBlocks, slotMark, slotOf, withoutSlots } from "./prose.ts";
 import type { PointData } from "./record-parts.ts";
 import { metricOfPoint } from "./results-table.ts";
@@ -168,11 +168,9 @@ function helpersOf(
       return [{ kind: "data", text: point.label[language] }];
     },
     verdict: (words, options) => {
-      const mark =
-        words.length === 0
-          ? data.verdict
-          : pointNamed(first(words, options, "a point"), options).mark;
-      return [markInline(mark, language, dictionary)];
+      if (words.length === 0) return [markInline(data.verdict, language, dictionary)];
+      const point = pointNamed(first(words, options, "a point"), options);
+      return [pointMark(point, language, dictionary)];
     },
     command: () => [{ kind: "code", text: data.reproduction.command }],
   };

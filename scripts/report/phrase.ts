@@ -4,7 +4,7 @@ import type { Language, LocalText } from "../experiment/experiment.ts";
 import { type Dictionary, wordOf } from "./dictionary.ts";
 import type { Inline, Mark } from "./document.ts";
 import { joinInlines } from "./prose.ts";
-import { type Phrase, partText } from "./record-parts.ts";
+import { type Phrase, type PointData, partText } from "./record-parts.ts";
 import { visible } from "./typography.ts";
 
 export function phraseInlines(
@@ -24,6 +24,16 @@ export function phraseInlines(
 /** A verdict as its mark and word. */
 export function markInline(mark: Mark, language: Language, dictionary: Dictionary): Inline {
   return { kind: "mark", mark, label: wordOf(dictionary, "marks", mark, language) };
+}
+
+/** The verdict of a point; of one of which nothing was measured, that it was not. */
+export function pointMark(
+  { mark, measured }: Pick<PointData, "mark" | "measured">,
+  language: Language,
+  dictionary: Dictionary,
+): Inline {
+  const name = measured ? mark : "not_measured";
+  return { kind: "mark", mark, label: wordOf(dictionary, "marks", name, language) };
 }
 
 /** Our own sentence, typeset. */

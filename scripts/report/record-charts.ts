@@ -3,6 +3,7 @@
 import type { Estimate } from "../stats/samples.ts";
 import type { ChartPoint, ChartValue } from "./chart-data.ts";
 import type { RecordMaterial } from "./record-material.ts";
+import { numberText } from "./record-numbers.ts";
 import type { PointData, VariantData } from "./record-parts.ts";
 
 /** The chart point of a measured point; none for a point of which nothing was measured. */
@@ -42,6 +43,7 @@ function chartValue(estimate: Estimate, text: string | undefined): ChartValue | 
     value: estimate.value,
     low: estimate.low,
     high: estimate.high,
+    halfWidth: estimate.halfWidth,
     perRound: estimate.perRound,
     ...(text === undefined ? {} : { text }),
   };
@@ -49,9 +51,5 @@ function chartValue(estimate: Estimate, text: string | undefined): ChartValue | 
 
 function printed(point: PointData, key: string): string | undefined {
   const number = point.numbers[key];
-  if (number?.text === undefined) return undefined;
-  if (number.plusMinus !== undefined) return `${number.text} ±${number.plusMinus}`;
-  return number.interval === undefined
-    ? number.text
-    : `${number.text} [${number.interval.low}, ${number.interval.high}]`;
+  return number === undefined ? undefined : numberText(number);
 }

@@ -121,6 +121,101 @@ describe("buildRecordData", () => {
     expect(partial.charts.map(({ name }) => name)).not.toContain("fp32/c1");
   });
 
+  it("counts every point once, by its mark", () => {
+    // Of six points one is not measured, though the audit judged it, and one was judged by nobody.
+    const partial = buildRecordData({
+      ...material,
+      measured: material.measured.slice(1),
+      audit: {
+        ...material.audit,
+        points: material.audit.points.filter(({ point }) => point !== "fp32/c8"),
+      },
+    });
+    expect(partial.points.find(({ name }) => name === "fp32/c8")?.mark).toBe("not_checked");
+    expect(textOf(partial.facts["verdicts"] ?? [])).toBe(
+      "of 6 points, 2 valid, 1 qualified, 1 invalid, 1 without a verdict, 1 not measured",
+    );
+  });
+
+  it("marks every number that rests on tokens which the server did not count", () => {
+    const foreign = buildRecordData({
+      ...material,
+      measured: material.measured.map((point) =>
+        point.point === "fp32/c1"
+          ? { ...point, tokenSources: { usage: 30, tokenizer: 6, none: 0 } }
+          : point,
+      ),
+    });
+    const remark =
+      "6 of 36 requests had no usage: their tokens were counted by the local tokenizer";
+    const remarksOf = (point: string, key: string): readonly string[] =>
+      foreign.points
+        .find(({ name }) => name === point)
+        ?.numbers[key]?.remarks.map(({ en }) => en) ?? [];
+    for (const key of ["output_tps", "tpot.mean", "tpot.p50", "decode_tps", "output_tokens.max"])
+      expect(remarksOf("fp32/c1", key), key).toContain(remark);
+    expect(remarksOf("fp32/c1", "ttft.mean")).toEqual([]);
+    expect(remarksOf("fp32/c4", "output_tps")).toEqual([]);
+    expect(textOf(foreign.facts["token_source"] ?? [])).toContain(
+      "the local tokenizer for 6 requests",
+    );
+    expect(foreign.tokenNote?.en).toContain("local tokenizer");
+    expect(textOf(data.facts["token_source"] ?? [])).toBe(
+      "Token counts come from the server's usage.",
+    );
+    expect(data.tokenNote).toBeUndefined();
+  });
+
+  it("says of each start how it ended, also where nobody saw it end", () => {
+    const [start] = material.run.starts;
+    if (start === undefined) throw new Error("the fixture has no start");
+    const ends = (["stopped", "detached", "running", "unknown"] as const).map((kind) => ({
+      ...start,
+      ended: { kind },
+    }));
+    const { starts, deviations } = buildRecordData({
+      ...material,
+      run: { ...material.run, starts: ends },
+    });
+    expect(starts.map(({ ended }) => textOf(ended))).toEqual([
+      "stopped as planned",
+      "only attached to, and left as it was",
+      "still running when this record was made",
+      "not known: benchbook was killed",
+    ]);
+    expect(deviations.map(({ kind }) => kind)).not.toContain("engine");
+  });
+
+  it("says of the warm-up what its window does with it, and one as one", () => {
+    const texts = (window: "handover" | "fixed", warmupRequests: number): readonly string[] => {
+      const { measure } = material.experiment;
+      const [workload] = buildRecordData({
+        ...material,
+        experiment: {
+          ...material.experiment,
+          measure: { ...measure, window, rounds: { kind: "fixed", count: 1 } },
+        },
+        points: material.points.map((point) => ({
+          ...point,
+          warmupRequests,
+          measured: { kind: "count", requests: 1 },
+        })),
+      }).workloads;
+      return ["warmup", "measured", "rounds"].map((key) =>
+        textOf(workload?.rows.find((row) => row.key === key)?.value ?? []),
+      );
+    };
+    expect(texts("handover", 1)).toEqual([
+      "1 request before each trial, not drained: the measured ones follow at once",
+      "1 request a round at concurrency 1 / 4 / 8; then fillers keep the load on until the last measured request ends",
+      "1 round, fixed before the start; one engine start per variant and round",
+    ]);
+    expect(texts("fixed", 16)[0]).toBe(
+      "16 requests before each trial, and measuring begins when all of them have ended",
+    );
+    expect(texts("fixed", 0)[0]).toBe("none");
+  });
+
   it("names the load of an open loop by its rate", () => {
     const [point] = material.points;
     if (point === undefined) throw new Error("the fixture has no point");

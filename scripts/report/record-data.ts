@@ -12,7 +12,7 @@ import { type MetricText, metricText } from "./metric-texts.ts";
 import { chartPointOf } from "./record-charts.ts";
 import { type Deviation, deviationsOf } from "./record-deviations.ts";
 import { type EnvironmentData, environmentOf } from "./record-environment.ts";
-import type { PointMaterial, RecordMaterial } from "./record-material.ts";
+import type { FilledDefault, PointMaterial, RecordMaterial } from "./record-material.ts";
 import { decimalsOf, type PrintedNumber, printCount, printEstimate } from "./record-numbers.ts";
 import type {
   FindingData,
@@ -31,6 +31,7 @@ import {
   reproductionOf,
   subtitleOf,
 } from "./record-texts.ts";
+import { needsTokens, tokenNoteOf, tokenRemarks } from "./record-tokens.ts";
 import { workloadsOf } from "./record-workload.ts";
 
 export interface RecordData {
@@ -51,6 +52,8 @@ export interface RecordData {
   readonly intervalNote: LocalText;
   /** The same in a few words, for captions. */
   readonly basisNote: LocalText;
+  /** Who counted the tokens; undefined: the server all of them, and nothing need be said at a figure. */
+  readonly tokenNote: LocalText | undefined;
   readonly identity: readonly TextRow[];
   readonly workloads: readonly { readonly name: string; readonly rows: readonly TextRow[] }[];
   readonly reproduction: { readonly command: string; readonly rows: readonly TextRow[] };
@@ -65,6 +68,7 @@ export interface RecordData {
   readonly deviations: readonly Deviation[];
   readonly starts: readonly StartData[];
   readonly experimentSource: string;
+  readonly experimentDefaults: readonly FilledDefault[];
   /** Sentences that a notebook can ask for by name. */
   readonly facts: Readonly<Record<string, Phrase>>;
   /** What a notebook can ask whether it holds. */
@@ -103,7 +107,8 @@ export function buildRecordData(material: RecordMaterial): RecordData {
     metrics: Object.fromEntries(columns),
     intervalNote: intervalNoteOf(material),
     basisNote: basisNoteOf(material),
-    identity: identityOf(material),
+    tokenNote: tokenNoteOf(material.measured),
+    identity: identityOf(material, points),
     workloads: workloadsOf(material),
     reproduction: reproductionOf(material),
     environment: environmentOf(
@@ -120,8 +125,9 @@ export function buildRecordData(material: RecordMaterial): RecordData {
     deviations: deviationsOf(material),
     starts: run.starts.map(startData),
     experimentSource: run.experimentSource,
-    facts: factsOf(material, findings),
-    flags: flagsOf(material),
+    experimentDefaults: material.experimentDefaults ?? [],
+    facts: factsOf(material, points, findings),
+    flags: flagsOf(material, points),
     charts: points.flatMap((point) => chartPointOf(point, material, variants)),
   };
 }
@@ -160,8 +166,10 @@ function pointData(
   const audited = material.audit.points.find((one) => one.point === point.name);
   const own = new Set((audited?.findings ?? []).map(findingKey));
   const numbers: Record<string, PrintedNumber> = { ...countsOf(point, measured, material) };
+  const counting = tokenRemarks(measured?.tokenSources);
   for (const [key, column] of columns) {
-    numbers[key] = printEstimate(measured?.estimates.get(key), point.name, column);
+    const remarks = measured === undefined ? [notMeasured] : needsTokens(key) ? counting : [];
+    numbers[key] = printEstimate(measured?.estimates.get(key), point.name, column, remarks);
   }
   const shortLabel = shortLabelOf(point, material);
   return {
@@ -172,11 +180,14 @@ function pointData(
     load: { kind: point.load.kind, label: loadLabel(point.load) },
     label: { zh: `${point.variant} ${shortLabel.zh}`, en: `${point.variant}, ${shortLabel.en}` },
     shortLabel,
-    mark: measured === undefined ? "not_checked" : (audited?.verdict ?? "valid"),
+    measured: measured !== undefined,
+    mark: measured === undefined ? "not_checked" : (audited?.verdict ?? "not_checked"),
     reasons: findings.filter((one) => one.mark !== undefined && own.has(findingKey(one))),
     numbers,
   };
 }
+
+const notMeasured: LocalText = { zh: "未测量", en: "not measured" };
 
 /** Planned and counted figures of a point, and its actual lengths. */
 function countsOf(
@@ -185,18 +196,17 @@ function countsOf(
   { experiment }: RecordMaterial,
 ): Record<string, PrintedNumber> {
   const workload = experiment.workloads.find((one) => one.name === point.workload);
-  const unknown = { zh: "没有测量", en: "not measured" };
   const planned = { zh: "不是定值", en: "not a single value" };
   const exact = (length: { readonly kind: string; readonly tokens?: number } | undefined) =>
     length?.kind === "exact" ? length.tokens : undefined;
   const figures: readonly (readonly [string, number | undefined, LocalText])[] = [
     ["planned_input_tokens", exact(workload?.input), planned],
     ["planned_output_tokens", exact(workload?.output), planned],
-    ["requests_measured", measured?.requests.measured, unknown],
-    ["requests_completed", measured?.requests.completed, unknown],
-    ["requests_failed", measured?.requests.failed, unknown],
-    ...lengthFigures("input_tokens", measured?.inputTokens),
-    ...lengthFigures("output_tokens", measured?.outputTokens),
+    ["requests_measured", measured?.requests.measured, notMeasured],
+    ["requests_completed", measured?.requests.completed, notMeasured],
+    ["requests_failed", measured?.requests.failed, notMeasured],
+    ...lengthFigures("input_tokens", measured),
+    ...lengthFigures("output_tokens", measured),
     point.load.kind === "rate"
       ? ["planned_rate", point.load.requestRatePerS, planned]
       : [
@@ -205,19 +215,23 @@ function countsOf(
           planned,
         ],
   ];
+  const counting = tokenRemarks(measured?.tokenSources);
   return Object.fromEntries(
-    figures.map(([key, count, why]) => [
-      key,
-      printCount(point.name, key, count, metricText(key)?.unit ?? { zh: "", en: "" }, why),
-    ]),
+    figures.map(([key, count, why]) => {
+      const unit = metricText(key)?.unit ?? { zh: "", en: "" };
+      const remarks = needsTokens(key) ? counting : [];
+      return [key, printCount(point.name, key, count, unit, why, remarks)];
+    }),
   );
 }
 
 function lengthFigures(
-  key: string,
-  lengths: PointMaterial["inputTokens"],
+  key: "input_tokens" | "output_tokens",
+  measured: PointMaterial | undefined,
 ): readonly (readonly [string, number | undefined, LocalText])[] {
-  const why = { zh: "没有 token 计数", en: "no token count" };
+  const lengths = key === "input_tokens" ? measured?.inputTokens : measured?.outputTokens;
+  const why =
+    measured === undefined ? notMeasured : { zh: "没有 token 计数", en: "no token count" };
   return [
     [key, lengths?.mean, why],
     [`${key}.min`, lengths?.min, why],
@@ -312,7 +326,7 @@ function startData(start: RecordMaterial["run"]["starts"][number]): StartData {
     variant: start.variant,
     round: String(start.round),
     startupS: start.startupMs === undefined ? undefined : formatNumber(start.startupMs / 1000, 1),
-    ready: start.ended.kind !== "never_ready",
+    ready: start.ended.kind !== "never_ready" && (facts.name !== "" || facts.argv !== undefined),
     argv: facts.argv,
     env: facts.env,
     config,
@@ -325,8 +339,21 @@ function endOf(ended: RecordMaterial["run"]["starts"][number]["ended"]): Phrase 
   switch (ended.kind) {
     case "stopped":
       return [{ text: { zh: "按计划停止", en: "stopped as planned" } }];
+    case "detached":
+      return [{ text: { zh: "外部服务，测完未停", en: "only attached to, and left as it was" } }];
     case "running":
-      return [{ text: { zh: "未由 benchbook 停止", en: "not stopped by benchbook" } }];
+      return [
+        { text: { zh: "生成记录时仍在运行", en: "still running when this record was made" } },
+      ];
+    case "unknown":
+      return [
+        {
+          text: {
+            zh: "未知，benchbook 被强制终止",
+            en: "not known: benchbook was killed",
+          },
+        },
+      ];
     case "died":
       return [{ text: { zh: "中途退出：", en: "died: " } }, { data: ended.reason }];
     case "never_ready":

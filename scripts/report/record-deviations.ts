@@ -1,8 +1,10 @@
 // What did not go as planned, as facts: seams, failed attempts, engines that died, drift, waivers,
 // trials that are missing. What people wish to add stands beside it in the notebook, not here.
 
+import type { LocalText } from "../experiment/experiment.ts";
+import { counted } from "../units.ts";
 import type { RecordMaterial } from "./record-material.ts";
-import type { Phrase } from "./record-parts.ts";
+import type { Phrase, TextPart } from "./record-parts.ts";
 
 export interface Deviation {
   /** "D-1". */
@@ -58,7 +60,7 @@ export function deviationsOf(material: RecordMaterial): readonly Deviation[] {
             handling: [
               {
                 text: {
-                  zh: "提交号不足以还原所用程序。",
+                  zh: "仅凭提交号无法还原所用程序。",
                   en: "The commit alone does not give back the program that was used.",
                 },
               },
@@ -91,14 +93,14 @@ function missingOf({ run }: RecordMaterial): readonly Omit<Deviation, "id">[] {
         {
           text: {
             zh: `计划 ${run.plannedTrials} 个试次，完成 ${done} 个`,
-            en: `${run.plannedTrials} trials planned, ${done} finished`,
+            en: `${counted(run.plannedTrials, "trial")} planned, ${done} finished`,
           },
         },
       ],
       handling: [
         {
           text: {
-            zh: "缺的试次没有用别的数据代替；涉及的测点轮数较少，区间随之变宽。",
+            zh: "缺失的试次没有用其他数据补足；轮数少的测点，区间更宽。",
             en: "Nothing stands in for the missing trials; points with fewer rounds have wider intervals.",
           },
         },
@@ -119,18 +121,18 @@ function seam(leg: Leg, next: Leg | undefined): Omit<Deviation, "id"> {
     what: [
       {
         text: known
-          ? { zh: `运行在 ${from} 中断`, en: `The run stopped at ${from}` }
+          ? { zh: `运行在 ${from} 停止`, en: `The run stopped at ${from}` }
           : {
-              zh: `${from} 开始的一段没有留下结束时间`,
+              zh: `${from} 开始的一段没有结束时间`,
               en: `The stretch that began at ${from} left no end time`,
             },
       },
       ...(leg.reason === undefined
         ? []
-        : [{ text: { zh: "，原因：", en: ", reason: " } }, { data: leg.reason }]),
+        : [{ text: { zh: "，原因：", en: ", reason: " } }, legReason(leg.reason)]),
       {
         text: {
-          zh: `；${to} 接续，此为第 ${leg.leg} 道接缝`,
+          zh: `；${to} 续跑（第 ${leg.leg} 次）`,
           en: `; resumed at ${to}, seam ${leg.leg}`,
         },
       },
@@ -138,13 +140,24 @@ function seam(leg: Leg, next: Leg | undefined): Omit<Deviation, "id"> {
     handling: [
       {
         text: {
-          zh: "已完成的试次照用，未完成的试次整个重测；接缝两侧的环境差异见“被测系统”。",
+          zh: "已完成的试次照用，未完成的试次整个重测；续跑前后的环境差异见“被测系统”。",
           en: "Finished trials are kept, unfinished ones were measured again in full; what changed across the seam is under “System under test”.",
         },
       },
     ],
     log: undefined,
   };
+}
+
+/** Why a leg ended, in words of ours where it is one of the reasons that are known. */
+function legReason(reason: string): TextPart {
+  const known: Readonly<Record<string, LocalText>> = {
+    killed: { zh: "程序被强制终止", en: "killed" },
+    interrupted: { zh: "人为中断", en: "interrupted" },
+    failed: { zh: "出错退出", en: "failed" },
+  };
+  const text = Object.hasOwn(known, reason) ? known[reason] : undefined;
+  return text === undefined ? { data: reason } : { text };
 }
 
 type TrialRow = RecordMaterial["run"]["trials"][number];
@@ -186,7 +199,7 @@ function attempt(trial: TrialRow, all: readonly TrialRow[]): Omit<Deviation, "id
 function engineEnd(
   start: RecordMaterial["run"]["starts"][number],
 ): readonly Omit<Deviation, "id">[] {
-  if (start.ended.kind === "stopped" || start.ended.kind === "running") return [];
+  if (start.ended.kind !== "died" && start.ended.kind !== "never_ready") return [];
   const ready = start.ended.kind === "died";
   return [
     {
@@ -226,7 +239,7 @@ function driftOf(
       what: [
         {
           text: {
-            zh: "运行前后，决定可比性的字段有变：",
+            zh: "运行前后，决定可比性的字段发生变化：",
             en: "Fields that decide comparability changed between start and end: ",
           },
         },

@@ -30,7 +30,12 @@ export interface StartMaterial {
   readonly facts: EngineFacts;
   readonly ended:
     | { readonly kind: "stopped" }
+    /** It was only attached to, and left as it was. */
+    | { readonly kind: "detached" }
+    /** It runs still: the run is not over. */
     | { readonly kind: "running" }
+    /** The program was killed before it could say. */
+    | { readonly kind: "unknown" }
     | {
         readonly kind: "died" | "never_ready";
         readonly reason: string;
@@ -56,13 +61,25 @@ export interface TrialMaterial {
 
 /** What stats/ made of a point, and how its requests ended. */
 export interface PointMaterial
-  extends Pick<PointEstimates, "point" | "estimates" | "facts" | "inputTokens" | "outputTokens"> {
+  extends Pick<
+    PointEstimates,
+    "point" | "estimates" | "facts" | "inputTokens" | "outputTokens" | "tokenSources"
+  > {
   /** Requests of the measured cohort, all rounds; failed: neither completed nor cancelled by us. */
   readonly requests: {
     readonly measured: number;
     readonly completed: number;
     readonly failed: number;
   };
+}
+
+/** A setting that the experiment file leaves out, with the value that was used. */
+export interface FilledDefault {
+  /** "measure.rounds". */
+  readonly path: string;
+  readonly value: string;
+  /** Where the value was derived: from what. */
+  readonly reason?: string;
 }
 
 interface DifferenceMaterial {
@@ -94,6 +111,8 @@ export interface RecordMaterial {
     readonly plannedTrials: number;
   };
   readonly experiment: Experiment;
+  /** What was filled in where the experiment file is silent; absent: nothing, or not known. */
+  readonly experimentDefaults?: readonly FilledDefault[];
   /** Points of the plan, in order. */
   readonly points: readonly Point[];
   readonly measured: readonly PointMaterial[];
@@ -104,6 +123,6 @@ export interface RecordMaterial {
   };
   readonly audit: AuditResult;
   readonly recordId: { readonly digest: string; readonly short: string };
-  /** The command that measures the same again. */
+  /** The whole command that measures the same again, printed as it is. */
   readonly reproduce: string;
 }

@@ -4,6 +4,7 @@ import {
   decimalsOf,
   type NumberColumn,
   numberId,
+  numberText,
   printCount,
   printEstimate,
 } from "./record-numbers.ts";
@@ -63,7 +64,7 @@ describe("decimalsOf", () => {
 describe("printEstimate", () => {
   it("prints a symmetric interval as a half-width with the same decimals", () => {
     const printed = printEstimate(
-      estimate({ value: 38.12, low: 37.31, high: 38.93 }),
+      estimate({ value: 38.12, low: 37.31, high: 38.93, halfWidth: 0.81 }),
       "fp32/c4",
       column,
     );
@@ -78,6 +79,13 @@ describe("printEstimate", () => {
     });
   });
 
+  it("prints an interval that is held at 0 by its ends, whatever made it", () => {
+    const held = estimate({ value: 3, low: 0, high: 7.2, method: "t" });
+    const printed = printEstimate(held, "a/c1", column);
+    expect(printed.plusMinus).toBeUndefined();
+    expect(numberText(printed)).toBe("3.0 [0.0, 7.2]");
+  });
+
   it("prints an asymmetric interval by its ends", () => {
     const hull = estimate({ value: 1599, low: 1195, high: 2142, method: "t_hull" });
     const printed = printEstimate(hull, "fp8/c10", { ...column, key: "ttft.p90", decimals: 0 });
@@ -90,7 +98,7 @@ describe("printEstimate", () => {
   });
 
   it("never prints a half-width of zero for one that is above it", () => {
-    const narrow = estimate({ value: 10, low: 9.999, high: 10.001 });
+    const narrow = estimate({ value: 10, low: 9.999, high: 10.001, halfWidth: 0.001 });
     expect(printEstimate(narrow, "a/c1", { ...column, decimals: 2 }).plusMinus).toBe("<0.01");
   });
 

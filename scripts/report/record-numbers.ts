@@ -3,7 +3,7 @@
 import type { LocalText } from "../experiment/experiment.ts";
 import { absenceText } from "../stats/absence.ts";
 import type { Estimate } from "../stats/samples.ts";
-import { formatNumber } from "../units.ts";
+import { counted, formatNumber } from "../units.ts";
 
 /** A number as the record prints it, with where it comes from and how sure it is. */
 export interface PrintedNumber {
@@ -13,9 +13,9 @@ export interface PrintedNumber {
   readonly source: string;
   /** Digits with the decimals of its column; undefined: no value, and a remark says why. */
   readonly text: string | undefined;
-  /** Half-width of a symmetric interval, same decimals: "0.4", or "<0.01" where it rounds to nothing. */
+  /** Half-width of an interval that is symmetric and whole: "0.4", or "<0.01" where it rounds to nothing. */
   readonly plusMinus: string | undefined;
-  /** Ends of an asymmetric interval, same decimals. */
+  /** Ends of any other interval, same decimals: one that is not symmetric, or is held at 0. */
   readonly interval: { readonly low: string; readonly high: string } | undefined;
   readonly unit: LocalText;
   /** Why there is no value or no interval, or how it was averaged. */
@@ -35,6 +35,23 @@ export interface NumberColumn {
 }
 
 const mostDecimals = 4;
+
+/** The interval as text, "±0.4" or "[1.2, 2.4]"; undefined: the number has none. */
+export function spreadText({
+  plusMinus,
+  interval,
+}: Pick<PrintedNumber, "plusMinus" | "interval">): string | undefined {
+  if (plusMinus !== undefined) return `±${plusMinus}`;
+  return interval === undefined ? undefined : `[${interval.low}, ${interval.high}]`;
+}
+
+/** Value and interval as text, "1.8 ±0.4"; undefined: there is no value. */
+export function numberText(number: PrintedNumber): string | undefined {
+  const spread = spreadText(number);
+  return number.text === undefined || spread === undefined
+    ? number.text
+    : `${number.text} ${spread}`;
+}
 
 /**
  * Decimals for a column: two significant digits of the typical half-width (median over the cells), or
@@ -70,11 +87,17 @@ function lowerMedian(values: readonly number[]): number {
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? 1;
 }
 
-/** Prints an estimate in its column. */
+/**
+ * Prints an estimate in its column.
+ *
+ * @param remarks what must be said of it besides: where its token counts come from, or why there is
+ *   no estimate
+ */
 export function printEstimate(
   estimate: Estimate | undefined,
   point: string,
   { key, unit, scale, decimals }: NumberColumn,
+  remarks: readonly LocalText[] = [],
 ): PrintedNumber {
   const empty = {
     id: numberId(point, key),
@@ -87,33 +110,39 @@ export function printEstimate(
     return {
       ...empty,
       text: undefined,
-      remarks: [{ zh: "未计算", en: "not computed" }],
+      remarks: remarks.length > 0 ? remarks : [{ zh: "未计算", en: "not computed" }],
       basis: { zh: "", en: "" },
       exact: undefined,
     };
   }
   const print = (value: number): string => formatNumber(value * scale, decimals);
-  const { value, low, high } = estimate;
-  const bounded = value !== undefined && low !== undefined && high !== undefined;
-  const symmetric = estimate.method === "t" || estimate.method === "t_repeats";
+  const { value, low, high, halfWidth } = estimate;
+  const byEnds =
+    value !== undefined && low !== undefined && high !== undefined && halfWidth === undefined;
   return {
     ...empty,
     text: value === undefined ? undefined : print(value),
-    plusMinus: bounded && symmetric ? printHalfWidth((high - low) / 2, scale, decimals) : undefined,
-    interval: bounded && !symmetric ? { low: print(low), high: print(high) } : undefined,
-    remarks: remarksOf(estimate),
+    plusMinus: halfWidth === undefined ? undefined : printHalfWidth(halfWidth, scale, decimals),
+    interval: byEnds ? { low: print(low), high: print(high) } : undefined,
+    remarks: [...remarksOf(estimate), ...(value === undefined ? [] : remarks)],
     basis: basisOf(estimate),
     exact: value,
   };
 }
 
-/** A count or a planned quantity: exact, no interval. */
+/**
+ * A count or a planned quantity: exact, no interval.
+ *
+ * @param why there is no count, where there is none
+ * @param remarks what must be said of one that is there
+ */
 export function printCount(
   point: string,
   key: string,
   count: number | undefined,
   unit: LocalText,
   why: LocalText,
+  remarks: readonly LocalText[] = [],
 ): PrintedNumber {
   return {
     id: numberId(point, key),
@@ -122,7 +151,7 @@ export function printCount(
     plusMinus: undefined,
     interval: undefined,
     unit,
-    remarks: count === undefined ? [why] : [],
+    remarks: count === undefined ? [why] : remarks,
     basis: { zh: "", en: "" },
     exact: count,
   };
@@ -143,7 +172,7 @@ function basisOf({ n, rounds }: Estimate): LocalText {
   const requests = formatNumber(n, 0);
   return {
     zh: `${requests} 个请求，${rounds} 轮`,
-    en: `${requests} ${n === 1 ? "request" : "requests"}, ${rounds} ${rounds === 1 ? "round" : "rounds"}`,
+    en: `${counted(n, "request")}, ${counted(rounds, "round")}`,
   };
 }
 

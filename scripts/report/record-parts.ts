@@ -43,7 +43,9 @@ export interface PointData {
   readonly label: LocalText;
   /** The same without the variant. */
   readonly shortLabel: LocalText;
-  /** Not checked: nothing was measured. */
+  /** Something of it was measured, if only a request that failed. */
+  readonly measured: boolean;
+  /** Not checked: nothing was measured, or no check judged it. */
   readonly mark: Mark;
   /** Why it is not valid, worst first. */
   readonly reasons: readonly FindingData[];

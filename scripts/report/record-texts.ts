@@ -3,11 +3,19 @@
 import type { CachePolicy, LocalText } from "../experiment/experiment.ts";
 import { combineFacts, intervalNote } from "../stats/interval-note.ts";
 import { unseenShare } from "../stats/intervals.ts";
-import { formatNumber } from "../units.ts";
+import { counted, formatNumber } from "../units.ts";
+import type { Mark } from "./document.ts";
 import { displayTime } from "./record-deviations.ts";
 import { printField } from "./record-environment.ts";
 import type { RecordMaterial } from "./record-material.ts";
-import type { FindingData, Phrase, TextPart, TextRow } from "./record-parts.ts";
+import {
+  type FindingData,
+  type Phrase,
+  type PointData,
+  type TextPart,
+  type TextRow,
+} from "./record-parts.ts";
+import { tokenRemarks, tokenSourceText } from "./record-tokens.ts";
 import { distinct, inputText, lengthText, loadsText, say } from "./record-workload.ts";
 
 /** One sentence of system and load for the cover. */
@@ -45,7 +53,10 @@ export function subtitleOf(material: RecordMaterial): Phrase {
           say("，", ", "),
         ]),
     { text: loadsText(points) },
-    say(`，每点 ${roundsOf(material)} 轮。`, `; ${roundsOf(material)} rounds a point.`),
+    say(
+      `，每点 ${roundsOf(material)} 轮。`,
+      `; ${roundsOf(material)} ${roundsOf(material) === "1" ? "round" : "rounds"} a point.`,
+    ),
   ];
 }
 
@@ -82,33 +93,36 @@ function roundsOf({ experiment, measured }: RecordMaterial): string {
 /** The note under every table of estimates. */
 export function intervalNoteOf({ measured }: RecordMaterial): LocalText {
   const facts = combineFacts(measured.map((point) => point.facts));
-  if (facts === undefined) return { zh: "没有测量。", en: "Nothing was measured." };
+  if (facts === undefined) return { zh: "没有任何测量。", en: "Nothing was measured." };
   return { zh: intervalNote(facts, "zh"), en: intervalNote(facts, "en") };
 }
 
 /** Requests, rounds and method behind the numbers of a figure. */
 export function basisNoteOf({ measured }: RecordMaterial): LocalText {
   const facts = combineFacts(measured.map((point) => point.facts));
-  if (facts === undefined) return { zh: "没有测量。", en: "Nothing was measured." };
+  if (facts === undefined) return { zh: "没有任何测量。", en: "Nothing was measured." };
   const { units, unit, requests } = facts;
   const range = ({ least, most }: typeof units, joint: string): string =>
     least === most
       ? formatNumber(most, 0)
       : `${formatNumber(least, 0)}${joint}${formatNumber(most, 0)}`;
-  const zhUnit = unit === "round" ? "轮" : "次重复";
-  const enUnit = unit === "round" ? "round" : "repeat";
+  const zhUnit = { round: "轮", repeat: "次重复", start: "次启动" }[unit];
+  const enUnit = { round: "round", repeat: "repeat", start: "engine start" }[unit];
   const method: LocalText =
     units.most > 1
       ? { zh: "，Student t", en: ", Student t" }
       : { zh: "，没有区间", en: ", no interval" };
   return {
     zh: `每点 ${range(requests, " 至 ")} 个请求，${range(units, " 至 ")} ${zhUnit}${method.zh}。`,
-    en: `${range(requests, " to ")} requests a point, ${range(units, " to ")} ${enUnit}${units.most === 1 ? "" : "s"}${method.en}.`,
+    en: `${range(requests, " to ")} request${requests.most === 1 ? "" : "s"} a point, ${range(units, " to ")} ${enUnit}${units.most === 1 ? "" : "s"}${method.en}.`,
   };
 }
 
 /** The table of section 0. */
-export function identityOf(material: RecordMaterial): readonly TextRow[] {
+export function identityOf(
+  material: RecordMaterial,
+  points: readonly PointData[],
+): readonly TextRow[] {
   const { run, experiment, audit, recordId } = material;
   const { stated } = experiment;
   const by = [stated.operator, stated.site, stated.node, stated.ticket].filter(
@@ -118,7 +132,7 @@ export function identityOf(material: RecordMaterial): readonly TextRow[] {
     { key: "title", value: [{ data: experiment.title }] },
     {
       key: "verdict",
-      value: [{ mark: audit.verdict }, say("：", ": "), ...verdictCount(material)],
+      value: [{ mark: audit.verdict }, say("：", ": "), ...verdictCount(points)],
     },
     { key: "record_id", value: [{ code: `sha256:${recordId.digest}` }] },
     { key: "run", value: [{ code: run.id }] },
@@ -168,12 +182,12 @@ function dirtyText(dirty: boolean | undefined): Phrase {
   ];
 }
 
-/** "6 个测点中 3 个有效，1 个有保留，2 个无效". */
-function verdictCount({ points, audit, measured }: RecordMaterial): Phrase {
-  const count = (verdict: string): number =>
-    audit.points.filter((point) => point.verdict === verdict).length;
+/** "6 个测点中 3 个有效，1 个有保留，2 个无效": each point once, by its mark. */
+function verdictCount(points: readonly PointData[]): Phrase {
+  const count = (mark: Mark, measured = true): number =>
+    points.filter((point) => point.mark === mark && point.measured === measured).length;
   const parts: TextPart[] = [
-    say(`${points.length} 个测点中`, `of ${points.length} points, `),
+    say(`${points.length} 个测点中`, `of ${counted(points.length, "point")}, `),
     say(` ${count("valid")} 个有效`, `${count("valid")} valid`),
   ];
   if (count("qualified") > 0) {
@@ -182,8 +196,10 @@ function verdictCount({ points, audit, measured }: RecordMaterial): Phrase {
   if (count("invalid") > 0) {
     parts.push(say(`，${count("invalid")} 个无效`, `, ${count("invalid")} invalid`));
   }
-  const missing = points.length - measured.length;
-  if (missing > 0) parts.push(say(`，${missing} 个没有测量`, `, ${missing} not measured`));
+  const unjudged = count("not_checked");
+  if (unjudged > 0) parts.push(say(`，${unjudged} 个没有裁定`, `, ${unjudged} without a verdict`));
+  const missing = count("not_checked", false);
+  if (missing > 0) parts.push(say(`，${missing} 个未测量`, `, ${missing} not measured`));
   return parts;
 }
 
@@ -216,7 +232,7 @@ export function reproductionOf(material: RecordMaterial): {
         key: "same",
         value: [
           say(
-            "同一计划、同一种子，prompt 按同一配方重新生成；逐项比较由复测命令给出结论",
+            "计划与种子相同，提示词按同一配方重新生成；结果是否一致，由复测逐项判断",
             "the same plan and seed, prompts from the same recipe; whether it agrees is for a rerun to judge, item by item",
           ),
         ],
@@ -226,14 +242,19 @@ export function reproductionOf(material: RecordMaterial): {
 }
 
 /** What a notebook may ask whether it holds. */
-export function flagsOf(material: RecordMaterial): Readonly<Record<string, boolean>> {
+export function flagsOf(
+  material: RecordMaterial,
+  points: readonly PointData[],
+): Readonly<Record<string, boolean>> {
   const { experiment, measured, audit, run } = material;
   const attached = experiment.variants.some((variant) => variant.engine.kind === "external");
+  const facts = combineFacts(measured.map((point) => point.facts));
   const has = (key: string): boolean =>
     measured.some((point) => point.estimates.get(key)?.value !== undefined);
   return {
     intervals: measured.some((point) => point.facts.units.most > 1),
-    one_process: experiment.measure.keep || attached,
+    one_process:
+      facts === undefined ? experiment.measure.keep || attached : facts.engines !== "fresh",
     attached,
     handover: experiment.measure.window === "handover",
     several_variants: experiment.variants.length > 1,
@@ -243,8 +264,8 @@ export function flagsOf(material: RecordMaterial): Readonly<Record<string, boole
     running: has("concurrency_running"),
     hit_rate: has("hit_rate"),
     cold_burst: has("cold_burst"),
-    invalid: audit.points.some((point) => point.verdict === "invalid"),
-    qualified: audit.points.some((point) => point.verdict === "qualified"),
+    invalid: points.some((point) => point.mark === "invalid"),
+    qualified: points.some((point) => point.mark === "qualified"),
     measured: measured.some((point) => point.requests.completed > 0),
     finished: run.endedAt !== undefined,
     seams: run.legs.length > 1,
@@ -252,6 +273,7 @@ export function flagsOf(material: RecordMaterial): Readonly<Record<string, boole
     findings: audit.findings.length > 0 || audit.points.some((point) => point.findings.length > 0),
     after_snapshot: material.environment.after !== undefined,
     differences: material.environment.differences.length > 0,
+    uncounted: measured.some((point) => tokenRemarks(point.tokenSources).length > 0),
     stated: Object.values(experiment.stated).some((value) => typeof value === "string"),
   };
 }
@@ -259,20 +281,21 @@ export function flagsOf(material: RecordMaterial): Readonly<Record<string, boole
 /** Sentences by name, for `{{fact "..."}}`. */
 export function factsOf(
   material: RecordMaterial,
+  points: readonly PointData[],
   findings: readonly FindingData[],
 ): Readonly<Record<string, Phrase>> {
-  const { audit, experiment, points, measured } = material;
+  const { audit, experiment, measured } = material;
   const count = (severity: string): number =>
     findings.filter((finding) => finding.severity === severity).length;
   const rounds = Math.max(0, ...measured.map(({ facts }) => facts.units.most));
   const requests = measured.reduce((sum, point) => sum + point.requests.completed, 0);
   return {
     system: subtitleOf(material),
-    verdicts: verdictCount(material),
+    verdicts: verdictCount(points),
     checks: [
       say(
         `检查 ${audit.checked.length} 条规则，发现 ${findings.length} 条：阻断 ${count("block")}，不通过 ${count("fail")}，警告 ${count("warn")}，提示 ${count("info")}；未校验 ${audit.notChecked.length} 项`,
-        `${audit.checked.length} rules checked, ${findings.length} findings: ${count("block")} block, ${count("fail")} fail, ${count("warn")} warn, ${count("info")} info; ${audit.notChecked.length} not checked`,
+        `${counted(audit.checked.length, "rule")} checked, ${counted(findings.length, "finding")}: ${count("block")} block, ${count("fail")} fail, ${count("warn")} warn, ${count("info")} info; ${audit.notChecked.length} not checked`,
       ),
     ],
     interval_note: [{ text: intervalNoteOf(material) }],
@@ -288,7 +311,8 @@ export function factsOf(
     ],
     points: [say(String(points.length), String(points.length))],
     requests: [say(formatNumber(requests, 0), formatNumber(requests, 0))],
-    loads: [{ text: loadsText(points) }],
+    loads: [{ text: loadsText(material.points) }],
+    token_source: [{ text: tokenSourceText(measured) }],
     variants: [{ data: experiment.variants.map((variant) => variant.name).join(", ") }],
     started: [say(displayTime(material.run.createdAt), displayTime(material.run.createdAt))],
     snapshot_before: [

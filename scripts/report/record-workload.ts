@@ -8,7 +8,7 @@ import type {
   Workload,
 } from "../experiment/experiment.ts";
 import type { Point } from "../experiment/plan.ts";
-import { formatDuration, formatNumber } from "../units.ts";
+import { counted, formatDuration, formatNumber } from "../units.ts";
 import type { RecordMaterial } from "./record-material.ts";
 import type { Phrase, TextPart, TextRow } from "./record-parts.ts";
 
@@ -37,14 +37,14 @@ function workloadRows(workload: Workload, material: RecordMaterial): readonly Te
     { key: "prompts", value: [{ text: promptText(workload, variants.length) }] },
     { key: "cache", value: [{ text: cacheText(workload.cache, measure.keep || attached) }] },
     { key: "load", value: [{ text: loopText(points) }] },
-    { key: "warmup", value: [{ text: warmupText(points) }] },
+    { key: "warmup", value: [{ text: warmupText(points, measure.window) }] },
     { key: "measured", value: [{ text: measuredText(points, measure.window) }] },
     { key: "rounds", value: [{ text: roundsText(material, attached) }] },
     {
       key: "order",
       value: [
         measure.order === "interleaved"
-          ? say("各轮内交错变体", "variants interleaved within each round")
+          ? say("每轮内各变体交错执行", "variants interleaved within each round")
           : say("按变体分组", "grouped by variant"),
         say(`，种子 ${measure.seed}`, `, seed ${measure.seed}`),
       ],
@@ -53,7 +53,7 @@ function workloadRows(workload: Workload, material: RecordMaterial): readonly Te
       key: "limits",
       value: [
         say(
-          `单请求 ${formatDuration(limits.requestMs)}，流内停顿 ${formatDuration(limits.stallMs)}；失败超过 ${formatNumber(limits.failureShare * 100, 1)} % 则中止试次`,
+          `单请求 ${formatDuration(limits.requestMs)}，流式停顿 ${formatDuration(limits.stallMs)}；失败超过 ${formatNumber(limits.failureShare * 100, 1)} % 则中止试次`,
           `${formatDuration(limits.requestMs)} a request, ${formatDuration(limits.stallMs)} of silence in a stream; a trial is ended beyond ${formatNumber(limits.failureShare * 100, 1)} % failures`,
         ),
       ],
@@ -97,7 +97,7 @@ function promptText({ cache }: Workload, variants: number): LocalText {
   const same: LocalText =
     variants > 1
       ? {
-          zh: "；同一轮内各变体用同一批 prompt",
+          zh: "；同一轮内各变体用同一批提示词",
           en: "; within a round all variants see the same prompts",
         }
       : { zh: "", en: "" };
@@ -164,19 +164,29 @@ function loopText(points: readonly Point[]): LocalText {
     : { zh: `开环，${loads.zh}`, en: `open loop, ${loads.en}` };
 }
 
-function warmupText(points: readonly Point[]): LocalText {
-  const counts = points.map((point) => formatNumber(point.warmupRequests, 0));
-  const all = distinct(counts);
-  if (all.length === 1) {
+function warmupText(points: readonly Point[], window: "handover" | "fixed"): LocalText {
+  const requests = points.map((point) => point.warmupRequests);
+  const most = Math.max(0, ...requests);
+  if (most === 0) return { zh: "不预热", en: "none" };
+  // A fixed window begins with an idle engine: cohort.ts of bench/ waits for the last warm-up request.
+  const then: LocalText =
+    window === "handover"
+      ? { zh: "不排空，直接进入测量", en: "not drained: the measured ones follow at once" }
+      : { zh: "全部结束后才开始测量", en: "and measuring begins when all of them have ended" };
+  if (new Set(requests).size === 1) {
     return {
-      zh: `每个试次先发 ${all[0] ?? ""} 个请求，不排空`,
-      en: `${all[0] ?? ""} requests before each trial, not drained`,
+      zh: `每个试次先发 ${formatNumber(most, 0)} 个请求，${then.zh}`,
+      en: `${counted(most, "request")} before each trial, ${then.en}`,
     };
   }
   const loads = loadWords(points);
+  const counts = distinctByLoad(
+    points,
+    requests.map((count) => formatNumber(count, 0)),
+  ).join(" / ");
   return {
-    zh: `${loads.zh}各先发 ${distinctByLoad(points, counts).join(" / ")} 个请求，不排空`,
-    en: `${distinctByLoad(points, counts).join(" / ")} requests at ${loads.en}, not drained`,
+    zh: `${loads.zh}各先发 ${counts} 个请求，${then.zh}`,
+    en: `${counts} requests at ${loads.en}, ${then.en}`,
   };
 }
 
@@ -196,7 +206,7 @@ function measuredText(points: readonly Point[], window: "handover" | "fixed"): L
     counts.map((count) => count.en),
   ).join(" / ");
   const unit: LocalText = points.every(({ measured }) => measured.kind === "count")
-    ? { zh: " 个请求", en: " requests" }
+    ? { zh: " 个请求", en: en === "1" ? " request" : " requests" }
     : { zh: "", en: "" };
   return window === "handover"
     ? {
@@ -238,11 +248,11 @@ function roundsText({ experiment }: RecordMaterial, attached: boolean): LocalTex
   const count: LocalText =
     rounds.kind === "fixed"
       ? {
-          zh: `${rounds.count} 轮，开始前定下`,
-          en: `${rounds.count} rounds, fixed before the start`,
+          zh: `${rounds.count} 轮，测前确定`,
+          en: `${counted(rounds.count, "round")}, fixed before the start`,
         }
       : {
-          zh: `${rounds.min} 至 ${rounds.max} 轮，半宽到 ${formatNumber(rounds.target * 100, 1)} % 为止`,
+          zh: `${rounds.min} 至 ${rounds.max} 轮，区间半宽降到 ${formatNumber(rounds.target * 100, 1)} % 为止`,
           en: `${rounds.min} to ${rounds.max} rounds, until the half-width is ${formatNumber(rounds.target * 100, 1)} %`,
         };
   const life: LocalText =

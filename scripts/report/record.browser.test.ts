@@ -9,6 +9,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { syntheticMaterial } from "./fixtures/synthetic-run.ts";
 import { buildRecordData } from "./record-data.ts";
+import type { RecordMaterial } from "./record-material.ts";
 import { renderRecord } from "./render-record.ts";
 
 const executablePath = [
@@ -26,6 +27,30 @@ const languages = ["zh", "en"] as const;
 const themes = ["light", "dark"] as const;
 const widths = [1440, 390] as const;
 
+/** Arguments and settings of many characters without a space, and a variant that was not measured. */
+function crowdedMaterial(): RecordMaterial {
+  const material = syntheticMaterial();
+  const long = JSON.stringify({ sizes: Array.from({ length: 80 }, (_, size) => 8 * size) });
+  return {
+    ...material,
+    measured: material.measured.filter(({ point }) => point.startsWith("fp32")),
+    run: {
+      ...material.run,
+      experimentSource: `args: { compilation-config: '${long}' }`,
+      starts: material.run.starts.map((start) => ({
+        ...start,
+        facts: {
+          ...start.facts,
+          argv: ["serve", "--compilation-config", long, "--served-model-name", "a/".repeat(90)],
+          config: { compilation_config: long, model: `/models/${"deep/".repeat(60)}` },
+        },
+      })),
+    },
+    experimentDefaults: [{ path: `variants.fp32.engine.args.${"x".repeat(60)}`, value: long }],
+    reproduce: `benchbook run experiments/quickstart.yaml --only ${"fp32/c1,".repeat(30)}q8/c1`,
+  };
+}
+
 describe.skipIf(executablePath === undefined)("the record in Chromium", () => {
   let folder = "";
   let browser: Browser;
@@ -34,6 +59,11 @@ describe.skipIf(executablePath === undefined)("the record in Chromium", () => {
     folder = await mkdtemp(join(tmpdir(), "benchbook-browser-"));
     const data = buildRecordData(syntheticMaterial());
     await renderRecord(data, { languages, formats: ["html"], outDir: folder });
+    await renderRecord(buildRecordData(crowdedMaterial()), {
+      languages,
+      formats: ["html"],
+      outDir: join(folder, "crowded"),
+    });
     browser = await chromium.launch({
       ...(executablePath === undefined ? {} : { executablePath }),
       args: ["--no-sandbox"],
@@ -51,11 +81,15 @@ describe.skipIf(executablePath === undefined)("the record in Chromium", () => {
     readonly troubles: readonly string[];
   }
 
-  async function open(language: string, options: BrowserContextOptions): Promise<Opened> {
+  async function open(
+    language: string,
+    options: BrowserContextOptions,
+    subfolder = "",
+  ): Promise<Opened> {
     const context = await browser.newContext({ offline: true, ...options });
     const page = await context.newPage();
     const troubles: string[] = [];
-    const address = pathToFileURL(join(folder, `record.${language}.html`)).href;
+    const address = pathToFileURL(join(folder, subfolder, `record.${language}.html`)).href;
     page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) troubles.push(message.text());
     });
@@ -93,6 +127,23 @@ describe.skipIf(executablePath === undefined)("the record in Chromium", () => {
         });
       }
     }
+  }
+
+  for (const language of languages) {
+    it(`keeps long arguments and settings within the page, on a phone and in print: ${language}`, async () => {
+      const viewport = { width: 390, height: 900 };
+      const { page } = await open(language, { viewport }, "crowded");
+      await page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })");
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(390);
+      // A4 less its margins at 96 px an inch.
+      await page.setViewportSize({ width: 665, height: 900 });
+      await page.emulateMedia({ media: "print" });
+      const wide = await page.evaluate(
+        "[...document.querySelectorAll('pre, dd, td code')].filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0).map((one) => one.outerHTML.slice(0, 120))",
+      );
+      expect(wide).toEqual([]);
+      await page.context().close();
+    });
   }
 
   it("sets its text in the fonts that it brings", async () => {

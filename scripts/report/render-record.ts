@@ -3,6 +3,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { findSecrets } from "../environment/redact.ts";
 import { messageOf, systemCodeOf, UserError } from "../errors.ts";
 import type { Experiment, Language } from "../experiment/experiment.ts";
 import type { DrawChart } from "./cell-context.ts";
@@ -31,6 +32,8 @@ export interface RenderOptions {
   readonly templates?: string;
   readonly drawChart?: DrawChart;
   readonly embedFonts?: HtmlOptions["embedFonts"];
+  /** Values that must not be published, in full: what the project's variables hold. Forms of secrets are found without. */
+  readonly secrets?: readonly string[];
   /** Told of what was asked for and not made. */
   readonly notice?: (text: string) => void;
 }
@@ -39,7 +42,8 @@ export interface RenderOptions {
  * Writes `record.<language>.<format>` and, for Markdown, `figures/`.
  *
  * @returns paths of the records, in the order of languages and formats; figures are not among them
- * @throws UserError for a notebook that cannot be read or rendered, or a folder that cannot be written
+ * @throws UserError for a notebook that cannot be read or rendered, a folder that cannot be written,
+ *   or a secret in what would be published; then nothing is written
  */
 export async function renderRecord(
   data: RecordData,
@@ -53,6 +57,7 @@ export async function renderRecord(
     notebookPath = join(templates, "test-record.md"),
     drawChart = renderChart,
     embedFonts: fonts = embedFonts,
+    secrets = [],
     notice = () => undefined,
   } = options;
   const dictionary = readDictionary(join(templates, "dictionary.json"));
@@ -74,7 +79,7 @@ export async function renderRecord(
       files.push({ path: `record.${language}.html`, text, figure: false });
     }
     if (formats.includes("md")) {
-      const figurePath = (figure: Figure): string => `figures/${figure.chart}.${language}.svg`;
+      const figurePath = (figure: Figure): string => `figures/${figure.name}.${language}.svg`;
       const text = renderMarkdown(document, { dictionary, figurePath });
       files.push({ path: `record.${language}.md`, text, figure: false });
       for (const figure of figuresOf(document)) {
@@ -83,15 +88,16 @@ export async function renderRecord(
       }
     }
   }
+  refuseSecrets(files, secrets);
   await writeAll(outDir, files);
   return files.filter(({ figure }) => !figure).map(({ path }) => join(outDir, path));
 }
 
-/** The cover's figure first; a chart that stands twice is one file, of the wider drawing. */
+/** The cover's figure first; a figure that stands twice is one file, of the wider drawing. */
 function figuresOf({ cover, blocks }: RecordDocument): readonly Figure[] {
   const isFigure = (block: Block): block is Figure => block.kind === "figure";
   const all = [...(cover.figure === undefined ? [] : [cover.figure]), ...blocks.filter(isFigure)];
-  return [...new Map(all.map((figure) => [figure.chart, figure])).values()];
+  return [...new Map(all.map((figure) => [figure.name, figure])).values()];
 }
 
 async function readText(path: string): Promise<string> {
@@ -107,6 +113,26 @@ async function readText(path: string): Promise<string> {
       { cause: error },
     );
   }
+}
+
+/** The last gate before a text leaves the machine: what looks like a secret is not written. */
+function refuseSecrets(
+  files: readonly { readonly path: string; readonly text: string }[],
+  known: readonly string[],
+): void {
+  const hits = files.flatMap(({ path, text }) =>
+    findSecrets(text, known).map(({ kind, line }) => ({ path, kind, line })),
+  );
+  const [first] = hits;
+  if (first === undefined) return;
+  // The value itself is not printed: a message may end up in a log that others read.
+  const places = [...new Set(hits.map(({ path, kind, line }) => `${path}:${line} (${kind})`))];
+  const more = places.length > 3 ? `, and ${places.length - 3} more` : "";
+  throw new UserError({
+    what: `the record was not written: it holds what looks like a secret (${first.kind})`,
+    where: places.slice(0, 3).join(", ") + more,
+    mend: "take it out of the experiment file, the notebook or what the probes read; a secret that was stored with the run stays in its data, so revoke it and measure again",
+  });
 }
 
 async function writeAll(

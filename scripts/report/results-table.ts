@@ -15,10 +15,17 @@ import {
   word,
 } from "./cell-context.ts";
 import { wordOf } from "./dictionary.ts";
-import type { Computed, Inline, Table, TableCell, TableRow } from "./document.ts";
+import {
+  type Computed,
+  type Inline,
+  plainText,
+  type Table,
+  type TableCell,
+  type TableRow,
+} from "./document.ts";
 import { metricText } from "./metric-texts.ts";
 import type { Cell } from "./notebook-source.ts";
-import { localInlines, markInline, textInlines } from "./phrase.ts";
+import { localInlines, pointMark, textInlines } from "./phrase.ts";
 import type { PrintedNumber } from "./record-numbers.ts";
 import type { FindingData, PointData } from "./record-parts.ts";
 import { type Column, columnsOf, headOf } from "./results-columns.ts";
@@ -120,21 +127,27 @@ function columnCell(
 ): TableCell {
   const { language, dictionary } = context;
   if (kind === "verdict") {
-    return inlineCell([markInline(point.mark, language, dictionary)], { sort: point.mark });
+    return inlineCell([pointMark(point, language, dictionary)], { sort: point.mark });
   }
   if (kind === "lengths") {
     const base = key.replace(/\.range$/, "");
     const parts = [`${base}.min`, base, `${base}.p99`, `${base}.max`].map(
       (one) => point.numbers[one],
     );
-    const content = parts.flatMap((number, index): readonly Inline[] =>
-      number === undefined
-        ? []
-        : [
-            ...(index === 0 ? [] : [{ kind: "text" as const, text: " / " }]),
-            { kind: "number", number, unit: false },
-          ],
-    );
+    const content = parts.flatMap((number, index): readonly Inline[] => {
+      if (number === undefined) return [];
+      // The four share their remarks: said once, at the last.
+      const last = index === parts.length - 1;
+      return [
+        ...(index === 0 ? [] : [{ kind: "text" as const, text: " / " }]),
+        {
+          kind: "number",
+          number,
+          unit: false,
+          ...(last ? footnoteOf(number, footnotes, context) : {}),
+        },
+      ];
+    });
     return inlineCell(content, { numeric: true });
   }
   const number = point.numbers[key];
@@ -146,15 +159,9 @@ function columnCell(
 export function numberCell(
   number: PrintedNumber,
   footnotes: Map<string, string>,
-  { language }: CellContext,
+  context: CellContext,
 ): TableCell {
-  const letters = number.remarks.map((remark) => {
-    const text = visible(remark[language]);
-    const letter = footnotes.get(text) ?? String.fromCharCode(97 + (footnotes.size % 26));
-    footnotes.set(text, letter);
-    return letter;
-  });
-  const footnote = letters.length === 0 ? {} : { footnote: [...letters].sort().join(",") };
+  const footnote = footnoteOf(number, footnotes, context);
   return inlineCell([{ kind: "number", number, unit: false, ...footnote }], {
     numeric: true,
     id: number.id,
@@ -162,11 +169,30 @@ export function numberCell(
   });
 }
 
+function footnoteOf(
+  { remarks }: PrintedNumber,
+  footnotes: Map<string, string>,
+  { language }: CellContext,
+): { readonly footnote?: string } {
+  const own = new Set(remarks.map((remark) => visible(remark[language])));
+  for (const text of own) {
+    if (!footnotes.has(text)) footnotes.set(text, letterOf(footnotes.size));
+  }
+  const letters = [...footnotes].flatMap(([text, letter]) => (own.has(text) ? [letter] : []));
+  return letters.length === 0 ? {} : { footnote: letters.join(",") };
+}
+
+/** a to z, then aa, ab, as columns of a sheet are lettered. */
+function letterOf(index: number): string {
+  const before = index < 26 ? "" : letterOf(Math.floor(index / 26) - 1);
+  return before + String.fromCharCode(97 + (index % 26));
+}
+
 /** The point's own findings in full; what holds for the variant, the run or the machine by its rule. */
 function reasonRow(point: PointData, columns: number, context: CellContext): readonly TableRow[] {
   if (point.reasons.length === 0) return [];
   const { language } = context;
-  const label = wordOf(context.dictionary, "marks", point.mark, language);
+  const label = plainText([pointMark(point, language, context.dictionary)]);
   const own = point.reasons.filter(({ where }) => where === point.name);
   const wider = point.reasons.filter(({ where }) => where !== point.name);
   const parts = [

@@ -19,7 +19,7 @@ import {
 import { wordOf } from "./dictionary.ts";
 import type { Block, Inline, Table } from "./document.ts";
 import type { Cell } from "./notebook-source.ts";
-import { markInline, phraseInlines, textInlines } from "./phrase.ts";
+import { phraseInlines, pointMark, textInlines } from "./phrase.ts";
 import type { RecordData } from "./record-data.ts";
 import type { TextRow } from "./record-parts.ts";
 import { resultsTables } from "./results-table.ts";
@@ -79,7 +79,7 @@ export function verdictTable(cell: Cell, context: CellContext): readonly Block[]
                   children: [{ kind: "text", text: reason.rule }],
                 },
               ]);
-              return inlineCell([markInline(point.mark, language, dictionary), ...links]);
+              return inlineCell([pointMark(point, language, dictionary), ...links]);
             }),
           ]),
         ]),

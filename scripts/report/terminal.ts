@@ -9,7 +9,7 @@ import type { PlanSummary } from "../experiment/plan.ts";
 import type { RunSummary } from "../store/stored-run.ts";
 import { formatDuration, formatNumber } from "../units.ts";
 import type { RecordData } from "./record-data.ts";
-import type { PrintedNumber } from "./record-numbers.ts";
+import { numberText, type PrintedNumber } from "./record-numbers.ts";
 import type { PointData } from "./record-parts.ts";
 
 /** Rows and columns with two spaces between; the first column left, the others as told. */
@@ -103,7 +103,7 @@ export function describeSummary(data: RecordData, reports: readonly string[]): s
   const head = ["point", "output token/s", "QPS", "TTFT ms", "TPOT ms", "verdict"];
   const rows = data.points.map((point) => [
     point.name,
-    ...columns.map((key) => numberText(point.numbers[key])),
+    ...columns.map((key) => cellText(point.numbers[key])),
     verdictText(point),
   ]);
   const verdict = data.verdict;
@@ -130,12 +130,8 @@ function wrapped(text: string, columns = 80): string {
   return [...lines, line].join("\n");
 }
 
-function numberText(number: PrintedNumber | undefined): string {
-  if (number?.text === undefined) return "-";
-  if (number.plusMinus !== undefined) return `${number.text} ±${number.plusMinus}`;
-  if (number.interval !== undefined)
-    return `${number.text} [${number.interval.low}, ${number.interval.high}]`;
-  return number.text;
+function cellText(number: PrintedNumber | undefined): string {
+  return number === undefined ? "-" : (numberText(number) ?? "-");
 }
 
 function verdictText({ mark, reasons }: PointData): string {

@@ -9,7 +9,7 @@ export const absenceReasons = {
     en: "no throughput window: nothing was measured, or no time passed",
   },
   no_output_gap: {
-    zh: "没有一个请求有两次以上到达时刻不同的输出",
+    zh: "没有一个请求有至少两次到达时刻不同的输出",
     en: "no request had output at two different times",
   },
   no_output: {

@@ -66,12 +66,6 @@ export function studentTwoSided(t: number, df: number): number {
   return regularizedBeta(df / (df + t * t), df / 2, 0.5);
 }
 
-/** P(T <= t) of Student's t with `df` degrees of freedom (need not be whole). */
-export function studentCdf(t: number, df: number): number {
-  const tail = studentTwoSided(t, df) / 2;
-  return t > 0 ? 1 - tail : tail;
-}
-
 /**
  * The t with P(T <= t) = p, 0 < p < 1, by bisection on the two-sided tail.
  *

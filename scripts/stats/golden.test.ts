@@ -1,9 +1,9 @@
 // Holds stats/ to numbers made with scipy: every key of fixtures/golden.json, within 1e-9.
 import { readFileSync } from "node:fs";
-import { mean as meanOf } from "simple-statistics";
 import { describe, expect, it } from "vitest";
 import { percentileFloor } from "../experiment/percentile-floor.ts";
 import { quantileRanks, studentQuantile } from "./distributions.ts";
+import { stream, trial } from "./fixtures/trials.ts";
 import {
   type Interval,
   logTInterval,
@@ -11,9 +11,9 @@ import {
   neededRounds,
   percentileHull,
   predictionInterval,
-  startsInterval,
   tInterval,
 } from "./intervals.ts";
+import { estimatePoint } from "./point-estimates.ts";
 import { quantile7, sortAscending } from "./quantiles.ts";
 import {
   isEquivalent,
@@ -22,6 +22,7 @@ import {
   ratioToArchived,
   welchRatio,
 } from "./ratios.ts";
+import type { Estimate } from "./samples.ts";
 
 const golden: Readonly<Record<string, number>> = JSON.parse(
   readFileSync(new URL("fixtures/golden.json", import.meta.url), "utf8"),
@@ -67,20 +68,51 @@ function ninety(result: RatioResult): Interval {
   return result;
 }
 
-const pct90 = percentileHull(rounds, 0.9);
-const pct50 = percentileHull(rounds, 0.5);
-const hullParts = (hull: typeof pct90, p: number): Numbers => {
+/** The parts of a percentile's interval, each by the function that makes it. */
+function hullParts(p: number): Numbers {
+  const ofRounds = rounds.map((samples) => quantile7(sortAscending(samples), p));
+  const t = tInterval(ofRounds.filter((value) => value !== undefined));
   const ranks = quantileRanks(60, p);
   return {
-    mean: hull?.t.mean,
-    tLo: hull?.t.low,
-    tHi: hull?.t.high,
+    mean: t?.mean,
+    tLo: t?.low,
+    tHi: t?.high,
     l: ranks.low,
     u: ranks.high,
-    lo: hull?.low,
-    hi: hull?.high,
+    ...ends(t && percentileHull(t, sortAscending(rounds.flat()), p)),
   };
-};
+}
+
+/** The estimate of these TTFTs, by start and repeat, one request each or more. */
+function estimated(key: string, ttftsMs: readonly (readonly (readonly number[])[])[]): Estimate {
+  const trials = ttftsMs.flatMap((repeats, start) =>
+    repeats.map((ttfts, repeat) =>
+      trial(
+        ttfts.map((ttftMs, i) => stream(1000 * i, { ttftMs })),
+        { round: start + 1, repeat: repeat + 1 },
+      ),
+    ),
+  );
+  const { estimates } = estimatePoint(trials, {
+    percentiles: [50, 90, 99],
+    slo: [],
+    oneProcess: false,
+    freshPrompts: true,
+  });
+  const found = estimates.get(key);
+  if (found === undefined) throw new Error(`no estimate ${key}`);
+  return found;
+}
+
+const startsEstimate = estimated(
+  "ttft.mean",
+  starts.map((repeats) => repeats.map((value) => [value])),
+);
+const percentileEstimate = (p: number): Estimate =>
+  estimated(
+    `ttft.p${p}`,
+    rounds.map((samples) => [samples]),
+  );
 const geometric = (values: ReturnType<typeof logTInterval>): Numbers => ({
   R: values?.count,
   gmean: values?.value,
@@ -101,15 +133,22 @@ const groups: Readonly<Record<string, Numbers>> = {
   archive: ratioParts(ratioToArchived(rerun, 2.39)),
   archive90: ratioParts(ratioToArchived(rerun, 2.39, 0.9)),
   paired: geometric(pairedRatio([3.31, 3.18, 3.26], A)),
-  proc: meanParts(startsInterval(starts)),
-  pct90: hullParts(pct90, 0.9),
-  pct50: hullParts(pct50, 0.5),
+  proc: {
+    R: startsEstimate.starts,
+    mean: startsEstimate.value,
+    sd: (startsEstimate.cv ?? 0) * (startsEstimate.value ?? 0),
+    half: startsEstimate.halfWidth,
+    lo: startsEstimate.low,
+    hi: startsEstimate.high,
+  },
+  pct90: hullParts(0.9),
+  pct50: hullParts(0.5),
 };
 
 const flags: Readonly<Record<string, number>> = {
   "rerun/A equivalent 3%": Number(isEquivalent(ninety(welchRatio(rerun, A, 0.9)), 0.03)),
   "rerun/A equivalent 2%": Number(isEquivalent(ninety(welchRatio(rerun, A, 0.9)), 0.02)),
-  "pct99 printed": Number(percentileHull(rounds, 0.99) !== undefined),
+  "pct99 printed": Number(hullParts(0.99)["lo"] !== undefined),
 };
 
 function ours(key: string): number | undefined {
@@ -142,9 +181,23 @@ describe("numbers made with scipy", () => {
     expect([50, 90, 95, 99].map(percentileFloor)).toEqual([6, 36, 72, 368]);
   });
 
+  it.each([50, 90])("has the percentiles of the estimate of those rounds: p%i", (p) => {
+    const { value, low, high, method } = percentileEstimate(p);
+    expect(method).toBe("t_hull");
+    for (const [part, number] of Object.entries({ mean: value, lo: low, hi: high })) {
+      expect(number).toBeCloseTo(golden[`pct${p}.${part}`] ?? Number.NaN, 9);
+    }
+  });
+
+  it("has no p99 of the estimate of those rounds", () => {
+    expect(percentileEstimate(99)).toMatchObject({
+      value: undefined,
+      absence: { kind: "rank_out_of_sample", have: 60, need: 368 },
+    });
+  });
+
   it("takes the mean of the starts, not of all repeats, when starts have unequal repeats", () => {
-    // Starts [1, 3] and [4]: means 2 and 4, so 3; all three repeats together would give 2.67.
-    expect(startsInterval([[1, 3], [4]])?.mean).toBe(3);
-    expect(meanOf([1, 3, 4])).toBeCloseTo(2.67, 2);
+    // Starts [100, 104] and [106]: means 102 and 106, so 104; all three together would give 103.3.
+    expect(estimated("ttft.mean", [[[100], [104]], [[106]]]).value).toBe(104);
   });
 });

@@ -8,7 +8,8 @@ const facts: EstimateFacts = {
   unit: "round",
   repeatsPerUnit: 1,
   requests: count(120),
-  oneProcess: false,
+  starts: count(3),
+  engines: "fresh",
   freshPrompts: true,
 };
 
@@ -45,7 +46,12 @@ describe("the note under a table", () => {
   });
 
   it("says of one process that restarts were not measured", () => {
-    const kept = { ...facts, oneProcess: true, freshPrompts: false };
+    const kept: EstimateFacts = {
+      ...facts,
+      starts: count(1),
+      engines: "one",
+      freshPrompts: false,
+    };
     expect(intervalNote(kept, "en")).toBe(
       "95 % CI of the mean, Student t over 3 rounds, one server process (covers repeats, not restarts), one prompt set. A mode hit by fewer than 63 % of rounds could be unseen; how restarts differ was not measured.",
     );
@@ -53,6 +59,24 @@ describe("the note under a table", () => {
       "同一服务进程（覆盖重复，不覆盖重启），同一组提示词",
     );
     expect(intervalNote({ ...kept, unit: "repeat" }, "zh")).toContain("3 次重复");
+  });
+
+  it("says of a kept engine that was started again that restarts are covered in part at most", () => {
+    const again: EstimateFacts = { ...facts, starts: count(2), engines: "several" };
+    expect(intervalNote(again, "en")).toBe(
+      "95 % CI of the mean, Student t over 3 rounds, an engine kept between rounds and started or attached to 2 times (covers repeats, restarts in part at most), fresh prompts. A mode hit by fewer than 63 % of rounds could be unseen.",
+    );
+    expect(intervalNote(again, "zh")).toContain(
+      "引擎跨轮保留，共启动或接入 2 次（覆盖重复，至多部分覆盖重启）",
+    );
+  });
+
+  it("counts engine starts where a round had several", () => {
+    const restarted: EstimateFacts = { ...facts, units: count(4), starts: count(4), unit: "start" };
+    expect(intervalNote(restarted, "en")).toContain(
+      "Student t over 4 engine starts, more than one start in some rounds, fresh prompts",
+    );
+    expect(intervalNote(restarted, "zh")).toContain("4 次启动，Student t，有的轮次启动过不止一次");
   });
 
   it("says what each value is the mean of", () => {
@@ -71,18 +95,18 @@ describe("the note under a table", () => {
   it("takes ranges and the weaker statement for a table of unequal points", () => {
     const all = combineFacts([
       facts,
-      { ...facts, units: count(1), oneProcess: true, requests: count(40) },
+      { ...facts, units: count(1), starts: count(1), engines: "one", requests: count(40) },
     ]);
     expect(all).toMatchObject({
       units: { least: 1, most: 3 },
       requests: { least: 40, most: 120 },
-      oneProcess: true,
+      engines: "one",
     });
     expect(all && intervalNote(all, "en")).toContain("over 1 to 3 rounds");
     expect(all && intervalNote(all, "zh")).toContain("只有 1 轮的测点没有置信区间");
     expect(combineFacts([])).toBeUndefined();
     expect(intervalNote({ ...facts, units: { least: 2, most: 3 } }, "zh")).toContain(
-      "其中有的测点只有 2 轮",
+      "部分测点只有 2 轮",
     );
   });
 });

@@ -12,13 +12,20 @@ interface CountRange {
 export interface EstimateFacts {
   /** Values behind each interval: engine starts, or rounds or repeats within one process. */
   readonly units: CountRange;
-  readonly unit: "round" | "repeat";
+  /** `start`: some round had several engine starts, each of which is a value. */
+  readonly unit: "round" | "repeat" | "start";
   /** Trials averaged into each value. */
   readonly repeatsPerUnit: number;
   /** Completed measured requests of a point, all rounds together. */
   readonly requests: CountRange;
-  /** One engine life for all rounds: the interval covers repeats, not restarts. */
-  readonly oneProcess: boolean;
+  /** Engine starts, attachments to a running engine included, that served the point. */
+  readonly starts: CountRange;
+  /**
+   * `fresh`: a start of its own behind each value. `one`: one engine life for all, so the interval
+   * covers repeats and not restarts. `several`: an engine that was kept, and yet started or attached
+   * to more than once, so it covers restarts in part at most.
+   */
+  readonly engines: "fresh" | "one" | "several";
   /** Every round has prompts of its own. */
   readonly freshPrompts: boolean;
 }
@@ -30,13 +37,16 @@ export interface EstimateFacts {
  * @returns undefined for no point
  */
 export function combineFacts(all: readonly EstimateFacts[]): EstimateFacts | undefined {
-  if (all.length === 0) return undefined;
+  const [first] = all;
+  if (first === undefined) return undefined;
+  const engines = new Set(all.map((facts) => facts.engines));
   return {
     units: rangeOf(all.map((facts) => facts.units)),
-    unit: all.every((facts) => facts.unit === "repeat") ? "repeat" : "round",
+    unit: all.every(({ unit }) => unit === first.unit) ? first.unit : "round",
     repeatsPerUnit: Math.min(...all.map((facts) => facts.repeatsPerUnit)),
     requests: rangeOf(all.map((facts) => facts.requests)),
-    oneProcess: all.some((facts) => facts.oneProcess),
+    starts: rangeOf(all.map((facts) => facts.starts)),
+    engines: (["one", "several"] as const).find((kind) => engines.has(kind)) ?? "fresh",
     freshPrompts: all.every((facts) => facts.freshPrompts),
   };
 }
@@ -61,6 +71,12 @@ export function intervalNote(facts: EstimateFacts, language: Language): string {
 
 type Sentence = Readonly<Record<Language, string>>;
 
+const unitTexts: Readonly<Record<EstimateFacts["unit"], Sentence>> = {
+  round: { zh: "轮", en: "rounds" },
+  repeat: { zh: "次重复", en: "repeats" },
+  start: { zh: "次启动", en: "engine starts" },
+};
+
 const nothingMeasured: Sentence = {
   zh: "没有完成的请求，没有可报告的数值。",
   en: "No request completed: there is no value to report.",
@@ -75,30 +91,39 @@ function oneRound({ requests }: EstimateFacts): Sentence {
 }
 
 function coverage(facts: EstimateFacts): Sentence {
-  const unitEn = facts.unit === "round" ? "rounds" : "repeats";
-  const unitZh = facts.unit === "round" ? "轮" : "次重复";
+  const unit = unitTexts[facts.unit];
   const averaged: Sentence =
     facts.repeatsPerUnit > 1
       ? {
-          zh: `（每轮取 ${facts.repeatsPerUnit} 次重复的均值）`,
+          zh: `（每${facts.unit === "start" ? "次启动" : "轮"}取 ${facts.repeatsPerUnit} 次重复的均值）`,
           en: ` (each the mean of ${facts.repeatsPerUnit} repeats)`,
         }
       : { zh: "", en: "" };
-  const process: Sentence = facts.oneProcess
-    ? {
-        zh: "同一服务进程（覆盖重复，不覆盖重启）",
-        en: "one server process (covers repeats, not restarts)",
-      }
-    : { zh: "每轮全新启动", en: "fresh start per round" };
+  const fresh: Sentence =
+    facts.unit === "start"
+      ? { zh: "有的轮次启动过不止一次", en: "more than one start in some rounds" }
+      : { zh: "每轮全新启动", en: "fresh start per round" };
+  const process: Sentence = {
+    fresh,
+    one: {
+      zh: "同一服务进程（覆盖重复，不覆盖重启）",
+      en: "one server process (covers repeats, not restarts)",
+    },
+    several: {
+      zh: `引擎跨轮保留，共启动或接入 ${rangeText(facts.starts, "zh")} 次（覆盖重复，至多部分覆盖重启）`,
+      en: `an engine kept between rounds and started or attached to ${rangeText(facts.starts, "en")} times (covers repeats, restarts in part at most)`,
+    },
+  }[facts.engines];
   const prompts: Sentence = facts.freshPrompts
     ? { zh: "每轮提示词不同", en: "fresh prompts" }
     : { zh: "同一组提示词", en: "one prompt set" };
-  const mean: Sentence = facts.oneProcess
-    ? { zh: "均值的 95% 置信区间", en: "95 % CI of the mean" }
-    : { zh: "多次引擎启动均值的 95% 置信区间", en: "95 % CI of the mean over engine restarts" };
+  const mean: Sentence =
+    facts.engines === "fresh"
+      ? { zh: "多次引擎启动均值的 95% 置信区间", en: "95 % CI of the mean over engine restarts" }
+      : { zh: "均值的 95% 置信区间", en: "95 % CI of the mean" };
   return {
-    zh: `${mean.zh}：${rangeText(facts.units, "zh")} ${unitZh}${averaged.zh}，Student t，${process.zh}，${prompts.zh}。`,
-    en: `${mean.en}, Student t over ${rangeText(facts.units, "en")} ${unitEn}${averaged.en}, ${process.en}, ${prompts.en}.`,
+    zh: `${mean.zh}：${rangeText(facts.units, "zh")} ${unit.zh}${averaged.zh}，Student t，${process.zh}，${prompts.zh}。`,
+    en: `${mean.en}, Student t over ${rangeText(facts.units, "en")} ${unit.en}${averaged.en}, ${process.en}, ${prompts.en}.`,
   };
 }
 
@@ -110,26 +135,28 @@ const someOneRound: Sentence = {
 /** t(0.975, 1) is 12.7 where ten rounds have 2.26: such an interval is honest and nearly useless. */
 function twoRounds({ units, unit }: EstimateFacts): Sentence {
   const all = units.least === 2 && units.most === 2;
-  const unitEn = unit === "round" ? "rounds" : "repeats";
-  const unitZh = unit === "round" ? "轮" : "次重复";
   return {
-    zh: `${all ? "" : "其中有的测点"}只有 2 ${unitZh}：自由度为 1，区间半宽是标准误的 12.7 倍，只能看数量级。`,
-    en: `${all ? "Only 2" : "Points with only 2"} ${unitEn}: with 1 degree of freedom the interval reaches 12.7 standard errors either way and tells the order of magnitude only.`,
+    zh: `${all ? "" : "部分测点"}只有 2 ${unitTexts[unit].zh}：自由度为 1，区间半宽是标准误的 12.7 倍，只能看数量级。`,
+    en: `${all ? "Only 2" : "Points with only 2"} ${unitTexts[unit].en}: with 1 degree of freedom the interval reaches 12.7 standard errors either way and tells the order of magnitude only.`,
   };
 }
 
-function unseenMode({ units, unit, oneProcess }: EstimateFacts): Sentence {
+function unseenMode({ units, unit, engines }: EstimateFacts): Sentence {
   const share = 100 * unseenShare(Math.max(2, units.least));
   const text = formatNumber(share, share < 10 ? 1 : 0);
-  if (!oneProcess) {
+  if (engines === "fresh") {
     return {
       zh: `出现概率低于 ${text}% 的启动状态可能未被观察到。`,
       en: `A mode hit by fewer than ${text} % of restarts could be unseen.`,
     };
   }
+  const restarts: Sentence =
+    engines === "one"
+      ? { zh: "；重启之间的差异未测量", en: "; how restarts differ was not measured" }
+      : { zh: "", en: "" };
   return {
-    zh: `出现概率低于 ${text}% 的${unit === "round" ? "轮次" : "重复"}状态可能未被观察到；重启之间的差异未测量。`,
-    en: `A mode hit by fewer than ${text} % of ${unit === "round" ? "rounds" : "repeats"} could be unseen; how restarts differ was not measured.`,
+    zh: `出现概率低于 ${text}% 的${unit === "repeat" ? "重复" : "轮次"}状态可能未被观察到${restarts.zh}。`,
+    en: `A mode hit by fewer than ${text} % of ${unitTexts[unit].en} could be unseen${restarts.en}.`,
   };
 }
 

@@ -7,7 +7,6 @@ import {
   neededRounds,
   percentileHull,
   predictionInterval,
-  startsInterval,
   tInterval,
   unseenShare,
 } from "./intervals.ts";
@@ -112,7 +111,6 @@ describe("intervals of a mean", () => {
       expect(logTInterval(few)).toBeUndefined();
       expect(predictionInterval(few)).toBeUndefined();
     }
-    expect(startsInterval([[1, 2, 3], []])).toBeUndefined();
   });
 
   it("have no width when all values are equal, and are never NaN", () => {
@@ -144,23 +142,18 @@ describe("intervals of a mean", () => {
 });
 
 describe("intervals of a percentile", () => {
-  it("do not exist below the floor, for one round, or with an empty round", () => {
-    const twenty = Array.from({ length: 20 }, (_, i) => i);
-    expect(percentileHull([twenty, twenty], 0.99)).toBeUndefined();
-    expect(percentileHull([twenty], 0.5)).toBeUndefined();
-    expect(percentileHull([twenty, twenty, []], 0.5)).toBeUndefined();
+  it("do not exist below the floor", () => {
+    const forty = sortAscending(Array.from({ length: 40 }, (_, i) => i));
+    expect(percentileHull({ low: 1, high: 2 }, forty, 0.99)).toBeUndefined();
+    expect(percentileHull({ low: 1, high: 2 }, sortAscending([]), 0.5)).toBeUndefined();
   });
 
-  it("contain the t interval of the rounds and the ranks of the pool", () => {
-    fc.assert(
-      fc.property(fc.array(sample, { minLength: 12, maxLength: 60 }), (values) => {
-        const half = Math.floor(values.length / 2);
-        const hull = percentileHull([values.slice(0, half), values.slice(half)], 0.5);
-        expect(hull).toBeDefined();
-        expect(hull?.low).toBeLessThanOrEqual(hull?.t.low ?? Number.NaN);
-        expect(hull?.high).toBeGreaterThanOrEqual(hull?.t.high ?? Number.NaN);
-      }),
-    );
+  it("contain the interval of the rounds and the ranks of the pool, and nothing more", () => {
+    // Ranks of the median among 40 are 14 and 27, here the values 13 and 26.
+    const forty = sortAscending(Array.from({ length: 40 }, (_, i) => i));
+    expect(percentileHull({ low: 18, high: 20 }, forty, 0.5)).toEqual({ low: 13, high: 26 });
+    expect(percentileHull({ low: 5, high: 20 }, forty, 0.5)).toEqual({ low: 5, high: 26 });
+    expect(percentileHull({ low: 5, high: 50 }, forty, 0.5)).toEqual({ low: 5, high: 50 });
   });
 
   it("of the median round need six rounds and use ranks 2 and 9 of ten", () => {

@@ -2,7 +2,7 @@
 // requests of one run share scheduler steps, so intervals over requests cover anything from 2 % to 100 %.
 import { mean as meanOf, sampleStandardDeviation } from "simple-statistics";
 import { quantileRanks, studentQuantile } from "./distributions.ts";
-import { type Ascending, quantile7, sortAscending } from "./quantiles.ts";
+import { type Ascending, sortAscending } from "./quantiles.ts";
 
 /** Mean, sample standard deviation (n - 1) and the t interval around the mean. */
 export interface MeanInterval {
@@ -77,18 +77,6 @@ export function isNoisy({ mean, sd, low }: MeanInterval): boolean {
 }
 
 /**
- * P starts of K repeats each: the repeats of a start are averaged, then t with P - 1 degrees of
- * freedom, because repeats within one engine life share what that life drew.
- */
-export function startsInterval(
-  repeatsByStart: readonly (readonly number[])[],
-  level = printedLevel,
-): MeanInterval | undefined {
-  const means = repeatsByStart.filter((one) => one.length > 0).map((one) => meanOf([...one]));
-  return tInterval(means, level);
-}
-
-/**
  * Where one more round will fall: m -+ t s sqrt(1 + 1/n).
  *
  * @returns undefined for fewer than two values
@@ -104,44 +92,33 @@ export function predictionInterval(
   return { low: around.mean - half, high: around.mean + half };
 }
 
-/** The ordered samples between which the p-quantile lies, or how the sample was too small. */
-export type RankInterval =
-  | ({ readonly kind: "ranks" } & Interval)
-  | { readonly kind: "out_of_sample"; readonly have: number };
-
-/** [X(l), X(u)] of the pooled samples by binomial ranks; no assumption but independence. */
-export function rankInterval(sorted: Ascending, p: number): RankInterval {
+/**
+ * [X(l), X(u)] of the samples by binomial ranks; no assumption but independence.
+ *
+ * @returns undefined where a rank leaves the sample
+ */
+function rankInterval(sorted: Ascending, p: number): Interval | undefined {
   const ranks = quantileRanks(sorted.length, p);
   const low = sorted[ranks.low - 1];
   const high = sorted[ranks.high - 1];
-  return low === undefined || high === undefined
-    ? { kind: "out_of_sample", have: sorted.length }
-    : { kind: "ranks", low, high };
-}
-
-/** What a percentile's interval is made of. */
-export interface Hull extends Interval {
-  /** The t interval of the rounds' percentiles. */
-  readonly t: MeanInterval;
+  return low === undefined || high === undefined ? undefined : { low, high };
 }
 
 /**
  * The hull of a percentile: from the lower of tLo and X(l) to the higher of tHi and X(u), with
- * [tLo, tHi] the t interval of the rounds' type-7 percentiles and X the pooled, sorted samples.
+ * [tLo, tHi] the interval of the rounds' type-7 percentiles and X the pooled, sorted samples.
  *
- * @returns undefined for fewer than two rounds, an empty round, or ranks that leave the sample
+ * @returns undefined where the ranks leave the sample
  */
 export function percentileHull(
-  samplesByRound: readonly (readonly number[])[],
+  ofRounds: Interval,
+  pooled: Ascending,
   p: number,
-  level = printedLevel,
-): Hull | undefined {
-  const percentiles = samplesByRound.map((samples) => quantile7(sortAscending(samples), p));
-  const values = percentiles.filter((value) => value !== undefined);
-  const t = values.length < percentiles.length ? undefined : tInterval(values, level);
-  const ranks = rankInterval(sortAscending(samplesByRound.flat()), p);
-  if (t === undefined || ranks.kind === "out_of_sample") return undefined;
-  return { t, low: Math.min(t.low, ranks.low), high: Math.max(t.high, ranks.high) };
+): Interval | undefined {
+  const ranks = rankInterval(pooled, p);
+  return (
+    ranks && { low: Math.min(ofRounds.low, ranks.low), high: Math.max(ofRounds.high, ranks.high) }
+  );
 }
 
 /**
@@ -151,8 +128,7 @@ export function percentileHull(
  * @returns undefined for fewer than six values
  */
 export function medianRoundInterval(values: readonly number[]): Interval | undefined {
-  const ranks = rankInterval(sortAscending(values), 0.5);
-  return ranks.kind === "ranks" ? { low: ranks.low, high: ranks.high } : undefined;
+  return rankInterval(sortAscending(values), 0.5);
 }
 
 /**

@@ -132,12 +132,13 @@ describe("means over rounds", () => {
       starts: 1,
       rounds: 2,
     });
-    expect(estimatePoint(kept, options).facts).toMatchObject({ oneProcess: true, unit: "round" });
-    const attached = [round(1, [100]), round(2, [102])];
+    expect(estimatePoint(kept, options).facts).toMatchObject({ engines: "one", unit: "round" });
+    const attached = [round(1, [100], { start: 1 }), round(2, [102], { start: 1 })];
     expect(estimate(attached, "ttft.mean", { ...options, oneProcess: true })).toMatchObject({
       method: "t_repeats",
       starts: 1,
     });
+    expect(estimatePoint([round(1, [100])], options).facts).toMatchObject({ engines: "fresh" });
     const repeats = [round(1, [100]), round(1, [102], { repeat: 2 })];
     expect(estimate(repeats, "ttft.mean")).toMatchObject({
       method: "t_repeats",
@@ -148,6 +149,97 @@ describe("means over rounds", () => {
       unit: "repeat",
       units: { least: 2, most: 2 },
     });
+  });
+});
+
+describe("the starts behind an estimate", () => {
+  it("of an engine that was kept are those that there were", () => {
+    const kept = [
+      round(1, [100], { start: 1 }),
+      round(2, [102], { start: 1 }),
+      round(3, [104], { start: 2 }),
+    ];
+    const meant = { ...options, oneProcess: true };
+    // Over the three rounds, as with one start: half = t(.975, 2) 2 / sqrt 3.
+    const found = estimate(kept, "ttft.mean", meant);
+    expect(found).toMatchObject({ method: "t_repeats", starts: 2, rounds: 3 });
+    expect(found.halfWidth).toBeCloseTo((4.302652729749462 * 2) / Math.sqrt(3), 9);
+    expect(estimatePoint(kept, meant).facts).toMatchObject({
+      engines: "several",
+      starts: { least: 2, most: 2 },
+      units: { least: 3, most: 3 },
+      unit: "round",
+    });
+  });
+
+  it("are counted where they have a value, as rounds are", () => {
+    const point = estimatePoint([round(1, [100]), failedRound(2), round(3, [104])], options);
+    expect(point.estimates.get("ttft.mean")).toMatchObject({ starts: 2, rounds: 2 });
+    expect(point.facts).toMatchObject({ starts: { least: 2, most: 2 }, engines: "fresh" });
+  });
+
+  it("are what is counted where a round was finished by a second start", () => {
+    const restarted = [
+      round(1, [100], { start: 1 }),
+      round(1, [102], { start: 2, repeat: 2 }),
+      round(2, [104], { start: 3 }),
+    ];
+    expect(estimate(restarted, "ttft.mean")).toMatchObject({ method: "t", starts: 3, rounds: 2 });
+    expect(estimatePoint(restarted, options).facts).toMatchObject({
+      unit: "start",
+      units: { least: 3, most: 3 },
+      engines: "fresh",
+    });
+  });
+});
+
+describe("half of an interval's width", () => {
+  it("is told where the interval is the same on both sides, and only there", () => {
+    const plain = estimate([round(1, [100]), round(2, [102]), round(3, [104])], "ttft.mean");
+    expect(plain.halfWidth).toBeCloseTo((plain.high ?? 0) - 102, 9);
+    const noisy = estimate([round(1, [100]), round(2, [400])], "ttft.mean");
+    expect(noisy.low).toBeDefined();
+    expect(noisy.halfWidth).toBeUndefined();
+    expect(estimate([round(1, [100])], "ttft.mean").halfWidth).toBeUndefined();
+    const constant = estimate([round(1, [100]), round(2, [100])], "ttft.mean");
+    expect(constant.halfWidth).toBeUndefined();
+  });
+
+  it("is not told of an interval that was cut off at 0", () => {
+    // A hit rate of 0 in one round has no logarithm: mean 0.25, half 12.7 x 0.25, cut off at 0.
+    const cached = [0, 50].map((cachedTokens, i) =>
+      trial([stream(0, { cachedTokens, inputTokens: 100 })], { round: i + 1 }),
+    );
+    const found = estimate(cached, "hit_rate");
+    expect(found).toMatchObject({ value: 0.25, low: 0, method: "t", halfWidth: undefined });
+    expect(found.high).toBeCloseTo(0.25 + 12.706204736174694 * 0.25, 9);
+  });
+
+  it("is told of a percentile only where the ranks reach no further than the rounds", () => {
+    const spread = (from: number): number[] => Array.from({ length: 20 }, (_, i) => from + i / 20);
+    const ranks = estimate([round(1, spread(100)), round(2, spread(100))], "ttft.p50");
+    expect(ranks).toMatchObject({ method: "t_hull", halfWidth: undefined });
+    const rounds = estimate([round(1, spread(100)), round(2, spread(104))], "ttft.p50");
+    expect(rounds.method).toBe("t_hull");
+    expect(rounds.halfWidth).toBeCloseTo(12.706204736174694 * 2, 9);
+  });
+});
+
+describe("who counted the tokens", () => {
+  it("is told of completed measured requests", () => {
+    const counted = trial([
+      stream(0),
+      stream(100, { tokenSource: "tokenizer" }),
+      stream(200, { tokenSource: "none", outputTokens: undefined }),
+      stream(300, { tokenSource: "none", status: "failed" }),
+      stream(400, { tokenSource: "tokenizer", phase: "warmup" }),
+    ]);
+    expect(estimatePoint([counted], options).tokenSources).toEqual({
+      usage: 1,
+      tokenizer: 1,
+      none: 1,
+    });
+    expect(estimatePoint([], options).tokenSources).toEqual({ usage: 0, tokenizer: 0, none: 0 });
   });
 });
 

@@ -10,13 +10,13 @@ import {
   isNoisy,
   logTInterval,
   medianRoundInterval,
+  percentileHull,
   printedLevel,
-  rankInterval,
   tInterval,
 } from "./intervals.ts";
 import { findMetric, type MetricId } from "./metrics.ts";
 import { type Ascending, sortAscending } from "./quantiles.ts";
-import type { Absence, Estimate, IntervalMethod, TrialSamples } from "./samples.ts";
+import type { Absence, Estimate, IntervalMethod, RequestSample, TrialSamples } from "./samples.ts";
 import {
   type RequestLatency,
   requestLatencies,
@@ -34,7 +34,7 @@ export interface PointEstimateOptions {
   /** 0 < p < 100. */
   readonly percentiles: readonly number[];
   readonly slo: readonly SloLimit[];
-  /** One engine life for all rounds (`keep: true`, an external engine): restarts were not measured. */
+  /** An engine was meant to serve all rounds (`keep: true`, an external engine): its rounds are repeats. */
   readonly oneProcess: boolean;
   /** Every round sees prompts of its own. */
   readonly freshPrompts: boolean;
@@ -58,7 +58,12 @@ export interface PointEstimates {
   readonly outputTokens: TokenSummary | undefined;
   /** Mean planned tokens of the answers of those same requests; undefined: none completed. */
   readonly plannedOutputTokens: number | undefined;
+  /** Completed measured requests by who counted the tokens of their answers. */
+  readonly tokenSources: TokenSources;
 }
+
+/** Requests: counted by the server's usage, by the local tokenizer, by nobody. */
+export type TokenSources = Readonly<Record<RequestSample["tokenSource"], number>>;
 
 /** The value of a key in one trial, or one start's start-up time. */
 interface Observation {
@@ -66,11 +71,6 @@ interface Observation {
   readonly start: number;
   readonly repeat: number;
   readonly value: TrialValue;
-}
-
-/** One unit of repetition: what is averaged before anything is said about spread. */
-interface Unit {
-  readonly values: readonly number[];
 }
 
 /**
@@ -102,7 +102,14 @@ export function estimatePoint(
     outputTokens: tokenSummary(completed.map((request) => request.outputTokens)),
     plannedOutputTokens: tokenSummary(completed.map((request) => request.plannedOutputTokens))
       ?.mean,
+    tokenSources: tokenSourcesOf(completed),
   };
+}
+
+function tokenSourcesOf(completed: readonly RequestSample[]): TokenSources {
+  const countOf = (source: RequestSample["tokenSource"]): number =>
+    completed.filter(({ tokenSource }) => tokenSource === source).length;
+  return { usage: countOf("usage"), tokenizer: countOf("tokenizer"), none: countOf("none") };
 }
 
 /** Stands for a point of which nothing was measured. */
@@ -193,8 +200,11 @@ function estimateOf(
   observations: readonly Observation[],
   context: EstimateContext,
 ): Estimate {
-  const oneProcess = isOneProcess(observations, context.oneProcess);
-  const values = unitsOf(observations, oneProcess).map((unit) => meanOf([...unit.values]));
+  const valued = observations.filter(hasValue);
+  const repetition = repetitionOf(valued, context.oneProcess);
+  const values = groupValues(observations, repetition.unitOf).map(({ values: unit }) =>
+    meanOf([...unit]),
+  );
   const missing = missingRoundsOf(observations);
   const plain: Estimate = {
     metric: key,
@@ -203,8 +213,8 @@ function estimateOf(
     high: undefined,
     level: printedLevel,
     n: requestsBehind(observations),
-    starts: oneProcess ? 1 : new Set(observations.map(({ start }) => start)).size,
-    rounds: new Set(observations.filter(hasValue).map(({ round }) => round)).size,
+    starts: new Set(valued.map(({ start }) => start)).size,
+    rounds: new Set(valued.map(({ round }) => round)).size,
     method: "none",
     cv: undefined,
     medianRound: undefined,
@@ -220,25 +230,25 @@ function estimateOf(
   const shortage = context.pooled && shortageOf(context.pooled, values.length);
   if (shortage !== undefined) return { ...plain, absence: shortage };
   if (values.length === 1) return { ...plain, value: only, absence: { kind: "one_round" } };
-  return { ...plain, ...intervalOf(values, oneProcess, context) };
+  return { ...plain, ...intervalOf(values, repetition.shared, context) };
 }
 
 /** Value and interval over two units or more. */
 function intervalOf(
   values: readonly number[],
-  oneProcess: boolean,
+  shared: boolean,
   { pooled, decimals }: EstimateContext,
 ): Partial<Estimate> {
   const t = tInterval(values);
   if (t === undefined) return {};
   const log = isNoisy(t) ? logTInterval(values) : undefined;
-  const ranks = pooled && rankInterval(pooled.sorted, pooled.p);
-  const hull = ranks?.kind === "ranks" ? ranks : undefined;
+  const ofUnits = log ?? t;
+  const hull = pooled && percentileHull(ofUnits, pooled.sorted, pooled.p);
   const value = log?.value ?? t.mean;
   // A metric that is never negative has an interval that may end at 0.
   const least = values.some((one) => one < 0) ? Number.NEGATIVE_INFINITY : 0;
-  const low = Math.max(Math.min(log?.low ?? t.low, hull?.low ?? Number.POSITIVE_INFINITY), least);
-  const high = Math.max(log?.high ?? t.high, hull?.high ?? Number.NEGATIVE_INFINITY);
+  const low = Math.max((hull ?? ofUnits).low, least);
+  const { high } = hull ?? ofUnits;
   const cv = t.mean === 0 ? undefined : t.sd / Math.abs(t.mean);
   const common = { value, cv, geometric: log !== undefined };
   if (Math.max(high - value, value - low) < 0.5 * 10 ** -decimals) {
@@ -248,7 +258,8 @@ function intervalOf(
     ...common,
     low,
     high,
-    method: methodOf({ hull: hull !== undefined, log: log !== undefined, oneProcess }),
+    halfWidth: log === undefined && low === t.low && high === t.high ? t.half : undefined,
+    method: methodOf({ hull: hull !== undefined, log: log !== undefined, shared }),
     medianRound: values.length >= medianRoundFrom ? medianRoundInterval(values) : undefined,
   };
 }
@@ -256,11 +267,11 @@ function intervalOf(
 function methodOf(kind: {
   readonly hull: boolean;
   readonly log: boolean;
-  readonly oneProcess: boolean;
+  readonly shared: boolean;
 }): IntervalMethod {
   if (kind.hull) return "t_hull";
   if (kind.log) return "log_t";
-  return kind.oneProcess ? "t_repeats" : "t";
+  return kind.shared ? "t_repeats" : "t";
 }
 
 /** A percentile needs enough pooled requests for ranks on both sides. */
@@ -274,21 +285,32 @@ function shortageOf(
   return { kind, have: sorted.length, need };
 }
 
-function isOneProcess(observations: readonly Observation[], stated: boolean): boolean {
-  return stated || new Set(observations.map(({ start }) => start)).size <= 1;
+type Place = Pick<Observation, "start" | "round" | "repeat">;
+
+/** What is averaged before anything is said about spread. */
+interface Repetition {
+  /** Units share engine starts: their spread is not that of restarts. */
+  readonly shared: boolean;
+  readonly unit: "start" | "round" | "repeat";
+  readonly unitOf: (place: Place) => number;
 }
 
 /**
- * Units of repetition, each with its values: starts; within one process the rounds, or the repeats
- * where there is one round.
+ * The unit of repetition is the start, and its repeats are averaged, because repeats within one
+ * engine life share what that life drew. Where one engine served all rounds, or was meant to, it is
+ * the round, or the repeat where there is one round.
+ *
+ * @param valued places that have a value
  */
-function unitsOf(observations: readonly Observation[], oneProcess: boolean): readonly Unit[] {
-  const rounds = new Set(observations.map(({ round }) => round)).size;
-  const unitOf = ({ start, round, repeat }: Observation): number => {
-    if (!oneProcess) return start;
-    return rounds > 1 ? round : repeat;
-  };
-  return groupValues(observations, unitOf).map(({ values }) => ({ values }));
+function repetitionOf(valued: readonly Place[], meantAsOne: boolean): Repetition {
+  const starts = new Set(valued.map(({ start }) => start)).size;
+  const rounds = new Set(valued.map(({ round }) => round)).size;
+  if (!meantAsOne && (starts > 1 || valued.length <= 1)) {
+    return { shared: false, unit: "start", unitOf: ({ start }) => start };
+  }
+  return rounds > 1
+    ? { shared: true, unit: "round", unitOf: ({ round }) => round }
+    : { shared: true, unit: "repeat", unitOf: ({ repeat }) => repeat };
 }
 
 function perRoundOf(observations: readonly Observation[]): Estimate["perRound"] {
@@ -342,18 +364,19 @@ function hasValue({ value }: Observation): boolean {
 function factsOf(trials: readonly TrialMetrics[], options: PointEstimateOptions): EstimateFacts {
   const counted = trials.filter((trial) => trial.completed > 0);
   const rounds = new Set(counted.map((trial) => trial.round)).size;
-  const repeats = new Set(counted.map((trial) => trial.repeat)).size;
   const starts = new Set(counted.map((trial) => trial.start)).size;
-  const oneProcess = options.oneProcess || (starts <= 1 && counted.length > 1);
-  const withinProcess = rounds > 1 ? rounds : repeats;
-  const units = oneProcess ? withinProcess : starts;
+  const { shared, unit, unitOf } = repetitionOf(counted, options.oneProcess);
+  const units = new Set(counted.map(unitOf)).size;
   const requests = counted.reduce((total, trial) => total + trial.completed, 0);
   return {
     units: { least: units, most: units },
-    unit: oneProcess && rounds <= 1 ? "repeat" : "round",
-    repeatsPerUnit: oneProcess && rounds <= 1 ? 1 : Math.max(1, repeats),
+    // With one start a round, a start is the round that everybody speaks of.
+    unit: unit === "start" && starts === rounds ? "round" : unit,
+    repeatsPerUnit:
+      unit === "repeat" ? 1 : Math.max(1, Math.round(counted.length / Math.max(1, units))),
     requests: { least: requests, most: requests },
-    oneProcess,
+    starts: { least: starts, most: starts },
+    engines: shared ? (starts > 1 ? "several" : "one") : "fresh",
     freshPrompts: options.freshPrompts,
   };
 }

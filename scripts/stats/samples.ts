@@ -63,7 +63,8 @@ export type Absence =
   | { readonly kind: "not_defined"; readonly why: string }
   | { readonly kind: "not_collected"; readonly why: string };
 
-export type IntervalMethod = "none" | "t" | "log_t" | "t_hull" | "t_repeats" | "order_statistic";
+/** `t_repeats`: t over rounds or repeats that shared engine starts, so restarts are not covered. */
+export type IntervalMethod = "none" | "t" | "log_t" | "t_hull" | "t_repeats";
 
 /** A number and how sure it is. No bare number reaches a record. */
 export interface Estimate {
@@ -72,10 +73,16 @@ export interface Estimate {
   readonly value: number | undefined;
   readonly low: number | undefined;
   readonly high: number | undefined;
+  /**
+   * Half the interval's width where it is m -+ h: only then may it be printed as "± h". undefined:
+   * no interval, or one that reaches further on one side (logs, ranks, an end held at 0).
+   */
+  readonly halfWidth?: number | undefined;
   /** 0.95. */
   readonly level: number;
   /** Requests behind it. */
   readonly n: number;
+  /** Engine starts and rounds that have a value. */
   readonly starts: number;
   readonly rounds: number;
   readonly method: IntervalMethod;

@@ -122,19 +122,19 @@ const advices: readonly (readonly [pattern: RegExp, what: string, mend: string, 
     [
       /^SQLITE_IOERR_(WRITE|FSYNC|DIR_FSYNC|TRUNCATE|READ|SHORT_READ)$/,
       "the disk refused to read or write",
-      "looking at the disk (dmesg), or another project folder with --project",
+      "look at the disk (dmesg), or another project folder with --project",
       exitCode.failed,
     ],
     [
       /^SQLITE_(BUSY|LOCKED)/,
       "another program kept the database locked for too long",
-      "closing programs that hold it open for writing (an SQLite browser, a backup), then once more",
+      "close programs that hold it open for writing (an SQLite browser, a backup), then once more",
       exitCode.failed,
     ],
     [
-      /^(SQLITE_READONLY|SQLITE_CANTOPEN|SQLITE_PERM|SQLITE_AUTH|EACCES|EPERM|EROFS|ENOTDIR|EEXIST)|directory does not exist/,
+      /^(SQLITE_READONLY|SQLITE_CANTOPEN|SQLITE_PERM|SQLITE_AUTH|EACCES|EPERM|EROFS|ENOENT|ENOTDIR|EEXIST)|directory does not exist/,
       "the database can't be opened: its file or folder is missing or can't be written",
-      "making the folder and the file writable (SQLite keeps two more files beside it), or another project folder with --project",
+      "make the folder and the file writable (SQLite keeps two more files beside it), or another project folder with --project",
       exitCode.wrongUse,
     ],
   ];

@@ -28,7 +28,7 @@ export function logicalFiles(store: Store, run: string): readonly LogicalFile[] 
   const stored = store.readRun(run);
   const files: readonly NamedText[] = [
     { name: "environment.json", contents: () => environmentJson(store, run) },
-    { name: "experiment.resolved.json", contents: () => [canonicalJson(stored.resolved), "\n"] },
+    { name: "experiment.resolved.json", contents: () => [resolvedJson(stored)] },
     { name: "experiment.yaml", contents: () => [stored.experimentSource] },
     { name: "plan.json", contents: () => [canonicalJson(stored.plan), "\n"] },
     { name: "readings.jsonl", contents: () => readingLines(store, stored.attempts) },
@@ -65,6 +65,10 @@ function digestOf(contents: Iterable<string>): Pick<LogicalFile, "sha256" | "siz
   }
   return { sha256: hash.digest("hex"), sizeBytes };
 }
+
+/** The complete experiment, and what of it was filled in. */
+const resolvedJson = ({ resolved, defaults, extended }: StoredRun): string =>
+  `${canonicalJson({ experiment: resolved, defaults, extended })}\n`;
 
 const jsonLine = (value: object): string => `${canonicalJson(value)}\n`;
 

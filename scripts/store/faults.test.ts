@@ -235,7 +235,7 @@ describe("a path that is no good", () => {
     chmodSync(path, 0o444);
     chmodSync(folder, 0o555);
     const said =
-      /can't be opened: .*\n {2}at {3}.*\n {2}mend making the folder and the file writable/;
+      /can't be opened: .*\n {2}at {3}.*\n {2}mend make the folder and the file writable/;
     expect(refused(path)).toMatch(said);
     expect(refused(join(folder, "other.db"))).toMatch(said);
     expect(refused(join(folder, "data", "other.db"))).toMatch(said);
@@ -274,7 +274,7 @@ describe("a path that is no good", () => {
     expect(() => {
       store.createRun(caseHeader("20251219T103940Z-quickstart-0001"));
     }).toThrow(
-      /another program kept the database locked for too long\n {2}at {3}.*\n {2}mend closing/,
+      /another program kept the database locked for too long\n {2}at {3}.*\n {2}mend close/,
     );
     other.close();
     store.createRun(caseHeader("20251219T103940Z-quickstart-0001"));

@@ -2,6 +2,7 @@
 import type { Database } from "better-sqlite3";
 import type { AuditResult, Verdict } from "../audit/finding.ts";
 import type { EngineFacts } from "../engine/engine.ts";
+import type { ToolIdentity } from "../environment/client.ts";
 import type { EnvironmentField, RawProbe } from "../environment/snapshot.ts";
 import type { Experiment } from "../experiment/experiment.ts";
 import type { Plan } from "../experiment/plan.ts";
@@ -12,6 +13,7 @@ import type {
   EstimateSet,
   LegEnd,
   Note,
+  RunHeader,
   RunSummary,
   SnapshotScope,
   StartEnd,
@@ -19,7 +21,6 @@ import type {
   StoredRun,
   StoredSnapshot,
   StoredStart,
-  ToolIdentity,
 } from "./stored-run.ts";
 
 /** Newest first. */
@@ -63,6 +64,8 @@ export function readRun(db: Database, run: string): StoredRun | undefined {
     readonly experiment_source: string;
     readonly experiment_path: string;
     readonly resolved_json: string;
+    readonly defaults_json: string;
+    readonly extended_json: string;
     readonly plan_json: string;
     readonly tool_json: string;
     readonly created_at: string;
@@ -76,6 +79,8 @@ export function readRun(db: Database, run: string): StoredRun | undefined {
     experimentSource: row.experiment_source,
     experimentPath: row.experiment_path,
     resolved: parseStored(row.resolved_json) as Experiment,
+    defaults: parseStored(row.defaults_json) as RunHeader["defaults"],
+    extended: parseStored(row.extended_json) as RunHeader["extended"],
     plan: parseStored(row.plan_json) as Plan,
     tool: parseStored(row.tool_json) as ToolIdentity,
     createdAt: row.created_at,

@@ -104,6 +104,8 @@ export class Store {
         experiment_path: run.experimentPath,
         experiment_source: run.experimentSource,
         resolved_json: canonicalJson(run.resolved),
+        defaults_json: canonicalJson(run.defaults),
+        extended_json: canonicalJson(run.extended),
         plan_json: canonicalJson(run.plan),
         trials_planned: trialsOf(run.plan).length,
         window_kind: run.plan.experiment.measure.window,
@@ -114,8 +116,15 @@ export class Store {
   }
 
   /** Gives the leg's number, from 1; above 1 the run is being resumed. */
-  beginLeg(run: string, begin: LegBegin): number {
+  beginLeg(
+    run: string,
+    begin: LegBegin,
+    /** Sees the last leg if it has no end, and throws where it must not be followed. */
+    refuse: (last: StoredLeg) => void = () => undefined,
+  ): number {
     return this.#writer.write(() => {
+      const last = this.readRun(run).legs.at(-1);
+      if (last !== undefined && last.end === undefined) refuse(last);
       const leg = this.#writer.next("leg_row", "leg", run);
       this.#writer.insert("leg_row", {
         run,

@@ -3,20 +3,11 @@
 import type { Verdict } from "../audit/finding.ts";
 import type { DriveSummary } from "../bench/request-record.ts";
 import type { EngineFacts } from "../engine/engine.ts";
+import type { ToolIdentity } from "../environment/client.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
-import type { Experiment, Load, LocalText } from "../experiment/experiment.ts";
+import type { Experiment, Load, LocalText, ReadExperiment } from "../experiment/experiment.ts";
 import type { Plan, Point, Trial } from "../experiment/plan.ts";
 import type { Estimate } from "../stats/samples.ts";
-
-/** The program that measured. */
-export interface ToolIdentity {
-  readonly version: string;
-  readonly commit?: string | undefined;
-  /** Uncommitted changes; undefined: not known. */
-  readonly dirty?: boolean | undefined;
-  /** Version of Node.js. */
-  readonly node: string;
-}
 
 export interface RunHeader {
   readonly run: string;
@@ -28,6 +19,10 @@ export interface RunHeader {
   readonly experimentPath: string;
   readonly resolved: Experiment;
   readonly plan: Plan;
+  /** What was filled in where the file is silent. */
+  readonly defaults: ReadExperiment["defaults"];
+  /** The files that the experiment extends. */
+  readonly extended: ReadExperiment["extended"];
   readonly tool: ToolIdentity;
   /** ISO 8601 with offset. */
   readonly createdAt: string;
@@ -75,7 +70,8 @@ export interface StartReady {
 
 export interface StartEnd {
   readonly at: string;
-  readonly reason: "stopped" | "died" | "never_ready";
+  /** detached: it was only attached to, and left as it was. */
+  readonly reason: "stopped" | "detached" | "died" | "never_ready";
   readonly detail?: string | undefined;
   /** sha256 of the engine's log. */
   readonly logDigest?: string | undefined;

@@ -9,6 +9,7 @@ export function value(mean: number, half?: number): ChartValue {
     value: mean,
     low: half === undefined ? undefined : mean - half,
     high: half === undefined ? undefined : mean + half,
+    halfWidth: half,
     perRound: rounds.map((of, index) => ({ round: index + 1, value: of })),
   };
 }
@@ -61,5 +62,6 @@ function metricsAt(outputTps: number, ttftMs: number, tpotMs: number): ChartPoin
     "ttft.p50": value(ttftMs * 0.9, ttftMs * 0.03),
     "ttft.p90": value(ttftMs * 1.5, ttftMs * 0.1),
     "tpot.mean": value(tpotMs, tpotMs * 0.01),
+    decode_tps: value(1000 / tpotMs, 10 / tpotMs),
   };
 }

@@ -51,6 +51,8 @@ export interface PacedServerOptions {
   /** What usage says; `cachedTokens` undefined: usage does not mention a cache. */
   readonly promptTokens?: number;
   readonly cachedTokens?: number;
+  /** What `/server_info` says; undefined: it is not offered. */
+  readonly serverInfo?: object;
 }
 
 /** Serves both completion routes, `/v1/models`, `/tokenize` (words), `/health`, `/metrics` in vLLM's names, and `/log`. */
@@ -58,6 +60,7 @@ export async function startPacedServer({
   schedule,
   promptTokens = 8,
   cachedTokens,
+  serverInfo,
 }: PacedServerOptions): Promise<PacedServer> {
   const served: ServedRequest[] = [];
   let inFlight = 0;
@@ -112,6 +115,8 @@ export async function startPacedServer({
           "",
         ].join("\n"),
       );
+    } else if (request.url?.startsWith("/server_info") === true && serverInfo !== undefined) {
+      response.end(JSON.stringify(serverInfo));
     } else if (request.url === "/log") {
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify({ originEpochMs: epochMsOf(0), served }));

@@ -87,6 +87,7 @@ export const casePlan: Plan = {
     warmupRequests: 2,
     measured: { kind: "count", requests: 2 },
   })),
+  selection: { only: [], rounds: 1 },
   roundCount: 1,
   rounds: [
     {
@@ -106,6 +107,8 @@ export function caseHeader(run: string): RunHeader {
     resolved: experiment,
     plan: casePlan,
     tool,
+    defaults: [],
+    extended: [],
     createdAt: caseAt,
   };
 }

@@ -25,7 +25,7 @@ export interface PromptRecipe {
   readonly model: string;
   /** Hex; of workload, load, round and repeat, not of the variant. */
   readonly seed: string;
-  /** Hex; the same for the whole run: what a shared prefix is made from. */
+  /** The same for the whole run: what a shared prefix is made from. */
   readonly runSeed: string;
   /** How many requests are made before the trial begins; later ones are made when asked for. */
   readonly prepare: number;
@@ -39,12 +39,12 @@ export async function makeRequestSource(
   recipe: PromptRecipe,
   tokenizer: PromptTokenizer,
 ): Promise<RequestSource> {
-  const compose = await promptComposer(recipe, tokenizer);
+  const composer = await promptComposer(recipe, tokenizer);
   const made: PreparedRequest[] = [];
   const source: RequestSource = (index) => {
     const existing = made[index];
     if (existing !== undefined) return existing;
-    const prepared = prepare(index, recipe, compose);
+    const prepared = prepare(index, recipe, composer);
     made[index] = prepared;
     return prepared;
   };
@@ -56,19 +56,25 @@ export async function makeRequestSource(
   return source;
 }
 
-/** The text of a prompt with exactly `tokens` tokens, for the i-th request. */
-type Compose = (index: number, tokens: number) => string;
+interface Composer {
+  /** The text of a prompt with exactly `tokens` tokens, for the i-th request. */
+  readonly compose: (index: number, tokens: number) => string;
+  /** Template, special tokens, shared prefix, and one token of its own. */
+  readonly leastTokens: number;
+}
 
 function prepare(
   index: number,
   { workload, model, seed }: PromptRecipe,
-  compose: Compose,
+  { compose, leastTokens }: Composer,
 ): PreparedRequest {
   if (workload.input.kind === "dataset") {
     throw new Error("a dataset is not made of words; it is refused before the run");
   }
   const draw = seededRandom(`${seed}/length/${index}`);
-  const inputTokens = lengthOf(workload.input, draw);
+  const drawn = lengthOf(workload.input, draw);
+  // A draw may fall below what a prompt must have; a stated length may not.
+  const inputTokens = workload.input.kind === "exact" ? drawn : Math.max(drawn, leastTokens);
   const outputTokens = lengthOf(workload.output, draw);
   const text = compose(workload.cache.kind === "warm" ? 0 : index, inputTokens);
   const body = {
@@ -99,7 +105,7 @@ function prepare(
  * number system whose digits are words in a seeded order, so that no two prompts of a trial begin
  * alike: with a vocabulary of 400 words the first 400 differ in their first token.
  */
-async function promptComposer(recipe: PromptRecipe, tokenizer: PromptTokenizer): Promise<Compose> {
+async function promptComposer(recipe: PromptRecipe, tokenizer: PromptTokenizer): Promise<Composer> {
   const { workload, seed, runSeed } = recipe;
   const form = workload.endpoint;
   const { words } = tokenizer;
@@ -110,12 +116,13 @@ async function promptComposer(recipe: PromptRecipe, tokenizer: PromptTokenizer):
   const probe = wordsToText(Array.from({ length: 8 }, wordPicker(words, `${seed}/probe`)));
   const overhead = (await tokenizer.count(probe, form)) - 8;
 
+  const leastTokens = overhead + sharedTokens + 1;
   const composeWords = (index: number, tokens: number, correction = 0): string => {
     const count = tokens - overhead + correction;
-    if (count < sharedTokens + 1) {
+    if (tokens < leastTokens) {
       throw new UserError({
         what: `a prompt of ${tokens} tokens is too short: ${overhead} belong to the template and special tokens, ${sharedTokens} to the shared prefix`,
-        mend: `ask for an input of at least ${overhead + sharedTokens + 1} tokens`,
+        mend: `ask for an input of at least ${leastTokens} tokens`,
       });
     }
     const salt = saltOf(index, saltWords, Math.min(4, count - sharedTokens));
@@ -133,9 +140,9 @@ async function promptComposer(recipe: PromptRecipe, tokenizer: PromptTokenizer):
       const counted = await tokenizer.count(text, form);
       if (counted !== tokens) throw wrongLength(text, counted, tokens);
     }
-    return composeWords;
+    return { compose: composeWords, leastTokens };
   }
-  return (index, tokens) => {
+  const compose = (index: number, tokens: number): string => {
     let correction = 0;
     let text = "";
     let counted = 0;
@@ -148,6 +155,7 @@ async function promptComposer(recipe: PromptRecipe, tokenizer: PromptTokenizer):
     }
     throw wrongLength(text, counted, tokens);
   };
+  return { compose, leastTokens };
 }
 
 function wrongLength(text: string, counted: number, tokens: number): UserError {

@@ -73,6 +73,9 @@
   for (const block of page.querySelectorAll("pre.cmd")) {
     block.after(copyButton(() => block.textContent.trim()));
   }
+  for (const command of page.querySelectorAll(".facts dd.m code")) {
+    command.after(copyButton(() => command.textContent.trim()));
+  }
   for (const table of page.querySelectorAll("table.t.wide")) {
     const rows = () =>
       [...table.rows]
@@ -112,7 +115,7 @@
     const rising = head.getAttribute("aria-sort") !== "ascending";
     for (const other of heads) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", rising ? "ascending" : "descending");
-    const keyOf = (body) => {
+    const sortValueOf = (body) => {
       const cell = body.rows[0].cells[column];
       const text = cell.dataset.s ?? cell.textContent.trim();
       const number = Number(text.replaceAll(",", ""));
@@ -126,7 +129,7 @@
           : String(a).localeCompare(String(b), root.lang, { numeric: true });
       return rising ? order : -order;
     };
-    const bodies = [...table.tBodies].sort((a, b) => compare(keyOf(a), keyOf(b)));
+    const bodies = [...table.tBodies].sort((a, b) => compare(sortValueOf(a), sortValueOf(b)));
     table.append(...bodies);
   }
 })();

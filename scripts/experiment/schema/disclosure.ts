@@ -57,8 +57,8 @@ const waiver = z
   .strictObject({
     rule: z
       .string()
-      .regex(/^[ER][1-9]\d?$/)
-      .meta(says("a rule such as E25 or R3", "The rule that is waived.", ["E25"])),
+      .regex(/^[ERS][1-9]\d?$/)
+      .meta(says("a rule such as E25, R3 or S1", "The rule that is waived.", ["E25"])),
     reason: text("Why its finding is accepted.", "client pinned to other cores with taskset"),
     by: text("Who accepts it.", "Test team"),
   })
