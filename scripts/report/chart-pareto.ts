@@ -3,7 +3,7 @@
 
 import type { Language } from "../experiment/experiment.ts";
 import { ink2, shapeArea, variantColor, variantShape } from "./chart-colors.ts";
-import { compareVariants } from "./chart-comparison.ts";
+import { compareVariants, relationOf } from "./chart-comparison.ts";
 import { barsNote, hollowNote, unnamedNote } from "./chart-concurrency.ts";
 import {
   byVariant,
@@ -277,8 +277,13 @@ function changeSentence(points: readonly ChartPoint[], language: Language): stri
     );
   }
   const change = (valueOf: typeof outputOf): string => {
-    const ratio = (valueOf(last)?.value ?? 1) / (valueOf(first)?.value ?? 1);
-    return changesText([{ label: undefined, ratio }], language);
+    const [from, to] = [valueOf(first), valueOf(last)];
+    const ratio = (to?.value ?? 1) / (from?.value ?? 1);
+    const changed = changesText([{ label: undefined, ratio }], language);
+    // A change between two intervals that overlap is no change one may claim.
+    return relationOf(from, to) === "apart"
+      ? changed
+      : changed + say(language, "（两端区间重叠）", " (the intervals at both ends overlap)");
   };
   const span = spanText(first, last, language);
   return say(

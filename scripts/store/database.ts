@@ -104,7 +104,7 @@ const advices: readonly (readonly [pattern: RegExp, what: string, mend: string, 
     [
       /^SQLITE_NOTADB$/,
       "this file is not a database",
-      "moving it away (benchbook makes a new one), or another project folder with --project",
+      "move it away (benchbook makes a new one), or another project folder with --project",
       exitCode.wrongUse,
     ],
     [
@@ -116,7 +116,7 @@ const advices: readonly (readonly [pattern: RegExp, what: string, mend: string, 
     [
       /^(SQLITE_FULL|ENOSPC|EDQUOT|SQLITE_IOERR_SHMSIZE)$/,
       "the disk is full; everything stored before is safe",
-      "making room, then `benchbook run --resume`",
+      "make room, then `benchbook run --resume`",
       exitCode.failed,
     ],
     [
