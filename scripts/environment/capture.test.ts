@@ -65,6 +65,12 @@ describe("this machine", () => {
     expect(findSecrets(JSON.stringify(snapshot))).toEqual([]);
   });
 
+  it("does not tell where the project lies", async () => {
+    const snapshot = await captureEnvironment(options);
+    expect(JSON.stringify(snapshot)).toContain("tiny-qwen3");
+    expect(JSON.stringify(snapshot)).not.toContain(options.projectRoot);
+  });
+
   it("differs from itself a moment later in noise alone", async () => {
     const before = await captureEnvironment(options);
     const after = await captureEnvironment(options);

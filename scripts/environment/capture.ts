@@ -59,7 +59,8 @@ export async function captureEnvironment(
     ...secretsOf(outside.env),
     ...engines.flatMap(({ facts }) => secretsOf(facts?.env ?? {})),
   ];
-  const redact = (text: string): string => redactText(text, secrets);
+  const near = withoutRoot(options.projectRoot);
+  const redact = (text: string): string => near(redactText(text, secrets));
   const guard = (
     group: FieldGroup,
     declared: readonly DeclaredField[],
@@ -107,6 +108,14 @@ export async function captureEnvironment(
     fields: [...read.fields, ...told].map((field) => redactField(field, redact)),
     raw: read.raw,
   };
+}
+
+/** Paths within the project as one would write them there: where it lies is this machine's business. */
+function withoutRoot(projectRoot: string): (text: string) => string {
+  const root = projectRoot.replace(/\/+$/, "");
+  if (root === "") return (text) => text;
+  const alone = new RegExp(`${root.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w.-])`, "g");
+  return (text) => text.replaceAll(`${root}/`, "").replaceAll(alone, ".");
 }
 
 interface Guard {
