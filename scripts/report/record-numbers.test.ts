@@ -33,6 +33,14 @@ function estimate(parts: Partial<Estimate>): Estimate {
 const ms = { zh: "ms", en: "ms" };
 const column: NumberColumn = { key: "ttft.mean", unit: ms, scale: 1, decimals: 1 };
 
+describe("the interval of the median round", () => {
+  it("is printed from ten rounds on, in the decimals of its column, and absent below", () => {
+    const ten = estimate({ value: 10.04, medianRound: { low: 9.12, high: 11.96 } });
+    expect(printEstimate(ten, "fp32/c4", column).medianRound).toEqual({ low: "9.1", high: "12.0" });
+    expect(printEstimate(estimate({ value: 10 }), "fp32/c4", column).medianRound).toBeUndefined();
+  });
+});
+
 describe("decimalsOf", () => {
   const around = (value: number, half: number): Estimate =>
     estimate({ value, low: value - half, high: value + half });

@@ -17,6 +17,8 @@ export interface PrintedNumber {
   readonly plusMinus: string | undefined;
   /** Ends of any other interval, same decimals: one that is not symmetric, or is held at 0. */
   readonly interval: { readonly low: string; readonly high: string } | undefined;
+  /** Order-statistic interval of the median round, from ten rounds on; same decimals. */
+  readonly medianRound?: { readonly low: string; readonly high: string };
   readonly unit: LocalText;
   /** Why there is no value or no interval, or how it was averaged. */
   readonly remarks: readonly LocalText[];
@@ -116,7 +118,7 @@ export function printEstimate(
     };
   }
   const print = (value: number): string => formatNumber(value * scale, decimals);
-  const { value, low, high, halfWidth } = estimate;
+  const { value, low, high, halfWidth, medianRound } = estimate;
   const byEnds =
     value !== undefined && low !== undefined && high !== undefined && halfWidth === undefined;
   return {
@@ -124,6 +126,9 @@ export function printEstimate(
     text: value === undefined ? undefined : print(value),
     plusMinus: halfWidth === undefined ? undefined : printHalfWidth(halfWidth, scale, decimals),
     interval: byEnds ? { low: print(low), high: print(high) } : undefined,
+    ...(medianRound === undefined
+      ? {}
+      : { medianRound: { low: print(medianRound.low), high: print(medianRound.high) } }),
     remarks: [...remarksOf(estimate), ...(value === undefined ? [] : remarks)],
     basis: basisOf(estimate),
     exact: value,

@@ -212,6 +212,42 @@ export function startsTable(cell: Cell, context: CellContext): readonly Block[] 
   ];
 }
 
+/** Metrics whose median round is worth a table: those that a record is quoted for. */
+const medianKeys = ["output_tps", "qps", "ttft.mean", "tpot.mean", "e2e.mean"] as const;
+
+/** The order-statistic interval of the median round, which needs ten rounds; nothing below that. */
+export function medianRoundTable(cell: Cell, context: CellContext): readonly Block[] {
+  checkOptions(context, cell, []);
+  const { data, language } = context;
+  const rows = data.points.filter(({ numbers }) =>
+    medianKeys.some((key) => numbers[key]?.medianRound !== undefined),
+  );
+  if (rows.length === 0) return [];
+  const heads = medianKeys.map((key) => {
+    const name = data.metrics[key]?.head[language] ?? key;
+    return `${name} (${rows[0]?.numbers[key]?.unit[language] ?? ""})`;
+  });
+  return [
+    paragraph(word(context, "median_round"), context),
+    {
+      ...noTable,
+      ...numberedCaption("median_round", context),
+      layout: "plain",
+      head: simpleHead([column(context, "point"), ...heads], context, [1, 2, 3, 4, 5]),
+      bodies: rows.map((point) => [
+        plainRow([
+          textCell(point.label[language], context, { head: true }),
+          ...medianKeys.map((key) => {
+            const interval = point.numbers[key]?.medianRound;
+            const text = interval === undefined ? "–" : `[${interval.low}, ${interval.high}]`;
+            return textCell(text, context, { numeric: true });
+          }),
+        ]),
+      ]),
+    },
+  ];
+}
+
 function variantInline(name: string, data: RecordData): Inline {
   const place = data.variants.find((variant) => variant.name === name)?.place ?? 0;
   return { kind: "variant", place, label: name };
