@@ -19,7 +19,7 @@ export function stopOnSignals(talk: (line: string) => void): Interrupt {
   const onSignal = (): void => {
     if (controller.signal.aborted) process.exit(exitCode.interrupted);
     talk(
-      "Stopping: the engine first, then the record of what was measured. Once more leaves at once.",
+      "Stopping: the engine is stopped, what was measured is kept. Once more leaves at once.",
     );
     controller.abort("interrupted");
   };
