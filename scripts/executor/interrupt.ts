@@ -18,9 +18,7 @@ export function stopOnSignals(talk: (line: string) => void): Interrupt {
   const controller = new AbortController();
   const onSignal = (): void => {
     if (controller.signal.aborted) process.exit(exitCode.interrupted);
-    talk(
-      "Stopping: the engine is stopped, what was measured is kept. Once more leaves at once.",
-    );
+    talk("Stopping: the engine is stopped, what was measured is kept. Once more leaves at once.");
     controller.abort("interrupted");
   };
   for (const signal of signals) process.on(signal, onSignal);
