@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { z } from "zod";
 import type { UserErrorParts } from "../errors.ts";
-import type { EmbeddedEngine, EngineArguments } from "../experiment/experiment.ts";
+import type { EmbeddedEngine, EngineArguments, Precision } from "../experiment/experiment.ts";
+import { weightFiles } from "./embedded/model-folder.ts";
 import type {
   EngineAdapter,
   EngineDemand,
@@ -17,11 +18,10 @@ import { isFree, launchProcess, waitUntilReady } from "./launch.ts";
 import { findModelFolder, packageRoot } from "./model-folder.ts";
 import { selfReport } from "./self-report.ts";
 
-/** Where the weights of a precision lie in the model's folder. */
-export const weightFiles: Readonly<Record<string, string>> = {
-  fp32: "onnx/model.onnx",
-  q8: "onnx/model_quantized.onnx",
-};
+/** The weights' place in the model's folder; undefined: the engine has no such precision. */
+export function weightFileOf(precision: Precision): string | undefined {
+  return precision === "fp32" || precision === "q8" ? weightFiles[precision] : undefined;
+}
 
 const knownArguments = [
   "max-num-seqs",
@@ -55,7 +55,7 @@ function check(
       });
     }
   }
-  const weights = weightFiles[variant.precision];
+  const weights = weightFileOf(variant.precision);
   if (weights === undefined) {
     problems.push({
       what: `the embedded engine has no precision "${variant.precision}"`,

@@ -1,7 +1,7 @@
 // The table of engines: a new kind is one file and one line here.
 import type { UserErrorParts } from "../errors.ts";
 import type { Variant } from "../experiment/experiment.ts";
-import { embedded, weightFiles } from "./embedded.ts";
+import { embedded, weightFileOf } from "./embedded.ts";
 import type { EngineDemand, RunningEngine, StartContext } from "./engine.ts";
 import { EngineStartError } from "./engine.ts";
 import { external } from "./external.ts";
@@ -58,6 +58,6 @@ function start(variant: Variant, context: StartContext): Promise<RunningEngine> 
 /** Names of the weight files that a variant loads, within its model's folder; undefined: all of them. */
 export function weightFilesOf({ engine, precision }: Variant): readonly string[] | undefined {
   if (engine.kind !== "embedded") return undefined;
-  const file = weightFiles[precision];
+  const file = weightFileOf(precision);
   return file === undefined ? undefined : [file];
 }

@@ -19,7 +19,7 @@ export interface ModelFolder {
 }
 
 /** Which file holds the weights at a precision. */
-const weightFiles: Readonly<Record<Precision, string>> = {
+export const weightFiles: Readonly<Record<Precision, string>> = {
   fp32: "onnx/model.onnx",
   q8: "onnx/model_quantized.onnx",
 };
