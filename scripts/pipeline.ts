@@ -315,11 +315,10 @@ async function measureLeg(
     snapshot: async (variant, engine, light) =>
       captureEnvironment({
         light,
-        engines: enginesUnderTest(
-          { variants: [variant] },
-          project.root,
-          await engine.readFacts().catch(() => undefined),
-        ),
+        engines: enginesUnderTest({ variants: [variant] }, project.root, {
+          facts: await engine.readFacts().catch(() => undefined),
+          interpreter: engine.interpreter,
+        }),
         stated: experiment.stated,
         projectRoot: project.root,
       }),
@@ -438,7 +437,7 @@ function snapshotOf({ experiment, points }: Plan, project: Project): Promise<Env
   const planned = new Set(points.map(({ variant }) => variant));
   const variants = experiment.variants.filter(({ name }) => planned.has(name));
   return captureEnvironment({
-    engines: enginesUnderTest({ variants }, project.root, undefined),
+    engines: enginesUnderTest({ variants }, project.root),
     stated: experiment.stated,
     projectRoot: project.root,
   });

@@ -44,7 +44,12 @@ const sources: Readonly<
     reduce: "sum",
     names: ["vllm:prefix_cache_hits", "vllm:gpu_prefix_cache_hits"],
   },
+  prefixHitRate: { reduce: "mean", names: ["vllm:gpu_prefix_cache_hit_rate"] },
+  promptTokensCachedTotal: { reduce: "sum", names: ["vllm:prompt_tokens_cached"] },
   preemptionsTotal: { reduce: "sum", names: ["vllm:num_preemptions"] },
+  draftsTotal: { reduce: "sum", names: ["vllm:spec_decode_num_drafts"] },
+  draftTokensTotal: { reduce: "sum", names: ["vllm:spec_decode_num_draft_tokens"] },
+  acceptedTokensTotal: { reduce: "sum", names: ["vllm:spec_decode_num_accepted_tokens"] },
 };
 
 /**
@@ -74,7 +79,12 @@ export function parseMetrics(text: string): EngineGauges {
     generationTokensTotal: read("generationTokensTotal"),
     prefixQueriesTotal: read("prefixQueriesTotal"),
     prefixHitsTotal: read("prefixHitsTotal"),
+    prefixHitRate: read("prefixHitRate"),
+    promptTokensCachedTotal: read("promptTokensCachedTotal"),
     preemptionsTotal: read("preemptionsTotal"),
+    draftsTotal: read("draftsTotal"),
+    draftTokensTotal: read("draftTokensTotal"),
+    acceptedTokensTotal: read("acceptedTokensTotal"),
   };
 }
 

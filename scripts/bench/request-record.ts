@@ -67,7 +67,26 @@ export interface EngineReading {
   readonly generationTokensTotal: number | undefined;
   readonly prefixQueriesTotal: number | undefined;
   readonly prefixHitsTotal: number | undefined;
+  /** Hit rate that the engine itself gives, 0..1 (vLLM V0): of its whole life or a sliding window, not of a trial. */
+  readonly prefixHitRate: number | undefined;
+  /** Prompt tokens that the engine took from a cache. */
+  readonly promptTokensCachedTotal: number | undefined;
   readonly preemptionsTotal: number | undefined;
+  /** Speculative decoding: drafts made, tokens in them, tokens accepted. */
+  readonly draftsTotal: number | undefined;
+  readonly draftTokensTotal: number | undefined;
+  readonly acceptedTokensTotal: number | undefined;
+}
+
+/** How the watch of the engine's /metrics, or of the GPUs, went over a trial. */
+export interface WatchEnd {
+  readonly readings: number;
+  /** Readings that failed; the watch went on. */
+  readonly missed: number;
+  /** Mean time of one reading, ms; undefined without one. */
+  readonly meanCostMs: number | undefined;
+  /** Why there was nothing to watch ("HTTP 404 from /metrics"); undefined: it ran to the end. */
+  readonly unavailable: string | undefined;
 }
 
 /** The client's own state over the window of a trial. */

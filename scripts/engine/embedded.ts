@@ -13,7 +13,7 @@ import type {
   StartContext,
   VariantOf,
 } from "./engine.ts";
-import { EngineStartError } from "./engine.ts";
+import { EngineStartError, undisclosedSettings } from "./engine.ts";
 import { isFree, launchProcess, waitUntilReady } from "./launch.ts";
 import { findModelFolder, packageRoot } from "./model-folder.ts";
 import { selfReport } from "./self-report.ts";
@@ -151,6 +151,9 @@ async function start(
         argv,
         env: variant.engine.env,
         maxModelLen: typeof maxModelLen === "number" ? maxModelLen : undefined,
+        settings: undisclosedSettings,
+        nonDefaultArgs: undefined,
+        container: undefined,
       };
     };
     return {
@@ -161,6 +164,8 @@ async function start(
       pid: engine.pid,
       logPath,
       exited: engine.exited,
+      interpreter: undefined,
+      resetPrefixCache: () => Promise.resolve("not_offered"),
       stop: () => engine.stop(),
     };
   } catch (error) {

@@ -13,6 +13,73 @@ export interface EngineEndpoint {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** A value of an engine's configuration. */
+export type Setting = string | number | boolean | null;
+
+/**
+ * The settings that decide a measurement, under one name each, whatever the engine and its version
+ * call them. undefined: it did not say.
+ */
+export interface EngineSettings {
+  /** "bfloat16", "float16", "float32". */
+  readonly dtype: string | undefined;
+  /** "fp8", "compressed-tensors", "awq_marlin"; "none" when it says that there is none. */
+  readonly quantization: string | undefined;
+  /** "auto", "fp8". */
+  readonly kvCacheDtype: string | undefined;
+  readonly attentionBackend: string | undefined;
+  /** "none", "full", "piecewise", "full_and_piecewise". */
+  readonly cudaGraphs: string | undefined;
+  readonly enforceEager: boolean | undefined;
+  readonly chunkedPrefill: boolean | undefined;
+  readonly prefixCaching: boolean | undefined;
+  /** Tokens of one block of the KV cache. */
+  readonly blockSize: number | undefined;
+  /** Tokens that the KV cache holds in all. */
+  readonly kvCacheTokens: number | undefined;
+  readonly maxNumBatchedTokens: number | undefined;
+  readonly tensorParallel: number | undefined;
+  readonly pipelineParallel: number | undefined;
+  readonly dataParallel: number | undefined;
+  /** Share of GPU memory, 0..1. */
+  readonly gpuMemoryUtilization: number | undefined;
+  /** Speculative decoding in the engine's words ("ngram, 5 tokens"); "none" when it says that there is none. */
+  readonly speculative: string | undefined;
+  /** "dummy": the weights are random. */
+  readonly loadFormat: string | undefined;
+}
+
+/** Of an engine that says nothing of itself. */
+export const undisclosedSettings: EngineSettings = {
+  dtype: undefined,
+  quantization: undefined,
+  kvCacheDtype: undefined,
+  attentionBackend: undefined,
+  cudaGraphs: undefined,
+  enforceEager: undefined,
+  chunkedPrefill: undefined,
+  prefixCaching: undefined,
+  blockSize: undefined,
+  kvCacheTokens: undefined,
+  maxNumBatchedTokens: undefined,
+  tensorParallel: undefined,
+  pipelineParallel: undefined,
+  dataParallel: undefined,
+  gpuMemoryUtilization: undefined,
+  speculative: undefined,
+  loadFormat: undefined,
+};
+
+/** The container that an engine runs in. */
+export interface ContainerFacts {
+  /** "docker" or "podman", with its version where it says. */
+  readonly runtime: string;
+  readonly name: string;
+  readonly image: string;
+  /** "sha256:..." of the image that really runs; undefined: the runtime did not say. */
+  readonly digest: string | undefined;
+}
+
 /** What the engine says of itself and how it was started. undefined: it did not say. */
 export interface EngineFacts {
   readonly name: string;
@@ -22,11 +89,16 @@ export interface EngineFacts {
   /** Environment variables that we set for it. */
   readonly env: Readonly<Record<string, string>>;
   /** Resolved configuration, flat: "max_num_seqs" -> 16. undefined: not disclosed. */
-  readonly config: Readonly<Record<string, string | number | boolean | null>> | undefined;
+  readonly config: Readonly<Record<string, Setting>> | undefined;
   /** sha256 of the canonical JSON of `config` without paths and ports; undefined with it. */
   readonly configDigest: string | undefined;
   readonly maxModelLen: number | undefined;
   readonly maxNumSeqs: number | undefined;
+  readonly settings: EngineSettings;
+  /** Arguments that differ from the engine's defaults, as it printed them; undefined: it did not say. */
+  readonly nonDefaultArgs: Readonly<Record<string, Setting>> | undefined;
+  /** undefined: it runs in no container that we know of. */
+  readonly container: ContainerFacts | undefined;
 }
 
 export interface EngineExit {
@@ -35,6 +107,9 @@ export interface EngineExit {
   /** Last lines of its log, for people. */
   readonly lastWords: string;
 }
+
+/** How a request to empty the prefix cache ended. */
+export type CacheReset = "done" | "not_offered" | "failed";
 
 export interface RunningEngine {
   readonly endpoint: EngineEndpoint;
@@ -46,10 +121,21 @@ export interface RunningEngine {
   readonly logPath: string | undefined;
   /** Resolves when the engine ended, for whatever reason; never for one that we attached to. */
   readonly exited: Promise<EngineExit>;
+  /**
+   * Words that run the engine's own Python, wherever it lives: its versions are asked by adding
+   * "-c" and a program. undefined: it has none, or none that we can reach.
+   */
+  readonly interpreter: readonly string[] | undefined;
   /** Asks it again what it is: a server that somebody else runs may have been replaced. */
   readFacts(): Promise<EngineFacts>;
-  /** Polite, then firm; leaves no process behind. Does nothing for one that we attached to. */
-  stop(): Promise<void>;
+  /** Empties the prefix cache, where the engine offers it. Never throws. */
+  resetPrefixCache(): Promise<CacheReset>;
+  /**
+   * Polite, then firm; leaves no process, container or shared memory behind. Does nothing for one
+   * that we attached to.
+   * @returns what could not be removed, in words for people; empty: nothing was left
+   */
+  stop(): Promise<readonly string[]>;
 }
 
 /** A variant whose engine is of one kind. */

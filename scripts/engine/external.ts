@@ -2,7 +2,7 @@
 import type { UserErrorParts } from "../errors.ts";
 import type { ExternalEngine } from "../experiment/experiment.ts";
 import type { EngineAdapter, EngineExit, EngineFacts, RunningEngine, VariantOf } from "./engine.ts";
-import { EngineStartError } from "./engine.ts";
+import { EngineStartError, undisclosedSettings } from "./engine.ts";
 import { type ServedModel, selfReport, servedModels } from "./self-report.ts";
 
 export const external: EngineAdapter<ExternalEngine> = { check, start };
@@ -37,6 +37,9 @@ async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine>
       argv: undefined,
       env: {},
       maxModelLen: model.maxModelLen,
+      settings: undisclosedSettings,
+      nonDefaultArgs: undefined,
+      container: undefined,
     };
   };
   return {
@@ -49,7 +52,9 @@ async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine>
     exited: new Promise<EngineExit>(() => {
       // It never ends as far as we can see: its failures show as failed requests.
     }),
-    stop: () => Promise.resolve(),
+    interpreter: undefined,
+    resetPrefixCache: () => Promise.resolve("not_offered"),
+    stop: () => Promise.resolve([]),
   };
 }
 

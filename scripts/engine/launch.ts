@@ -12,8 +12,8 @@ import { probe } from "./http.ts";
 export interface EngineProcess {
   readonly pid: number;
   readonly exited: Promise<EngineExit>;
-  /** SIGTERM to the group, SIGKILL after `politeMs`; resolves when every process of it is gone. */
-  stop(politeMs?: number): Promise<void>;
+  /** SIGTERM to the group, SIGKILL after `politeMs`; gives what is left of it, in words for people. */
+  stop(politeMs?: number): Promise<readonly string[]>;
 }
 
 /**
@@ -138,11 +138,11 @@ export function lastLines(path: string, lines = 20): string {
   }
 }
 
-async function stopGroup(pid: number, politeMs: number): Promise<void> {
+async function stopGroup(pid: number, politeMs: number): Promise<readonly string[]> {
   signalGroup(pid, "SIGTERM");
-  if (await groupGone(pid, politeMs)) return;
+  if (await groupGone(pid, politeMs)) return [];
   signalGroup(pid, "SIGKILL");
-  await groupGone(pid, 5000);
+  return (await groupGone(pid, 5000)) ? [] : [`processes of group ${pid} could not be ended`];
 }
 
 async function groupGone(pid: number, withinMs: number): Promise<boolean> {

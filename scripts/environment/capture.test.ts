@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { undisclosedSettings } from "../engine/engine.ts";
 import { toldMachine } from "../testing/told-machine.ts";
 import { type CaptureOptions, captureEnvironment } from "./capture.ts";
 import { differenceOf } from "./difference.ts";
@@ -18,6 +19,7 @@ const engine: EngineUnderTest = {
   tokenizerPath: undefined,
   precision: "fp32",
   url: undefined,
+  interpreter: undefined,
   facts: undefined,
 };
 const options: CaptureOptions = { engines: [engine], stated: { other: {} }, projectRoot };
@@ -200,6 +202,9 @@ it("no secret survives, wherever it was planted", async () => {
                 configDigest: undefined,
                 maxModelLen: undefined,
                 maxNumSeqs: undefined,
+                settings: undisclosedSettings,
+                nonDefaultArgs: undefined,
+                container: undefined,
               },
             },
           ],

@@ -44,6 +44,7 @@ function engineAt(url: string | undefined): EngineUnderTest {
     tokenizerPath: undefined,
     precision: "auto",
     url,
+    interpreter: undefined,
     facts: undefined,
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EngineFacts } from "../engine/engine.ts";
+import { undisclosedSettings } from "../engine/engine.ts";
 import { engineFields, pythonFields } from "./engine-fields.ts";
 import { reasons } from "./reasons.ts";
 import { statedFields } from "./stated-fields.ts";
@@ -16,6 +17,9 @@ const facts: EngineFacts = {
   configDigest: "sha256:00",
   maxModelLen: 4096,
   maxNumSeqs: undefined,
+  settings: undisclosedSettings,
+  nonDefaultArgs: undefined,
+  container: undefined,
 };
 const subject: EngineUnderTest = {
   variant: "fp8",
@@ -25,6 +29,7 @@ const subject: EngineUnderTest = {
   tokenizerPath: undefined,
   precision: "fp8",
   url: undefined,
+  interpreter: undefined,
   facts,
 };
 
@@ -54,6 +59,7 @@ describe("what an engine says of itself", () => {
         ?.value;
     expect(state({ facts: undefined }, "config")).toMatchObject({ reason: reasons.notStarted });
     const attached = {
+      interpreter: undefined,
       facts: { ...facts, argv: undefined, config: undefined, version: undefined },
     };
     expect(state(attached, "argv")).toMatchObject({ state: "not_applicable" });

@@ -29,6 +29,7 @@ const subject: EngineUnderTest = {
   tokenizerPath: undefined,
   precision: "fp8",
   url: undefined,
+  interpreter: undefined,
   facts: undefined,
 };
 

@@ -22,6 +22,8 @@ export interface EngineUnderTest {
   readonly url: string | undefined;
   /** Names of the weight files that this variant loads, within the model folder; undefined: all of them. */
   readonly weightFiles?: readonly string[] | undefined;
+  /** Words that run the engine's own Python; undefined: it has none, or does not run. */
+  readonly interpreter: readonly string[] | undefined;
   /** What the running engine said; undefined: it is not running. */
   readonly facts: EngineFacts | undefined;
 }

@@ -7,11 +7,14 @@ import type { EngineUnderTest } from "../environment/subject.ts";
 import type { Experiment } from "../experiment/experiment.ts";
 import { tokenizerPath } from "../workload/tokenizer.ts";
 
-/** One entry a variant. @param facts what the running engine said; undefined: none runs */
+/** One entry a variant. @param running the engine as it is now; undefined: none runs */
 export function enginesUnderTest(
   { variants }: Pick<Experiment, "variants">,
   projectRoot: string,
-  facts: EngineFacts | undefined,
+  running?: {
+    readonly facts: EngineFacts | undefined;
+    readonly interpreter: readonly string[] | undefined;
+  },
 ): readonly EngineUnderTest[] {
   return variants.map((variant) => ({
     variant: variant.name,
@@ -23,6 +26,7 @@ export function enginesUnderTest(
     revision: variant.revision,
     url: variant.engine.kind === "external" ? variant.engine.url : undefined,
     weightFiles: weightFilesOf(variant),
-    facts,
+    interpreter: running?.interpreter,
+    facts: running?.facts,
   }));
 }

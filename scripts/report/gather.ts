@@ -1,8 +1,10 @@
 // From a stored run to everything its record is made of: estimates, findings, material. Reads the
 // store and computes; starts nothing and changes nothing.
+
 import { auditRun } from "../audit/audit-run.ts";
 import type { AuditResult } from "../audit/finding.ts";
 import type { AuditInput } from "../audit/rule.ts";
+import { undisclosedSettings } from "../engine/engine.ts";
 import { differenceOf } from "../environment/difference.ts";
 import { quoteWord } from "../environment/probe.ts";
 import type { EnvironmentField, EnvironmentSnapshot } from "../environment/snapshot.ts";
@@ -214,6 +216,9 @@ const undisclosed: StartMaterial["facts"] = {
   configDigest: undefined,
   maxModelLen: undefined,
   maxNumSeqs: undefined,
+  settings: undisclosedSettings,
+  nonDefaultArgs: undefined,
+  container: undefined,
 };
 
 function trialMaterial(attempt: StoredAttempt): TrialMaterial {

@@ -126,6 +126,8 @@ const emptyTrial: TrialSamples = {
   window: "handover",
   requests: [],
   engine: [],
+  gpus: [],
+  cacheReset: undefined,
 };
 
 function estimateOfKey(

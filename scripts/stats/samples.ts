@@ -1,4 +1,7 @@
 // What stats/ computes from: plain numbers of requests and trials, as the store's views give them.
+import type { EngineReading } from "../bench/request-record.ts";
+import type { CacheReset } from "../engine/engine.ts";
+import type { GpuReading } from "../environment/gpu-reading.ts";
 
 /** One request of a trial. All `...AtMs` since the trial's zero; undefined: it did not happen. */
 export interface RequestSample {
@@ -40,16 +43,11 @@ export interface TrialSamples {
   readonly window: "handover" | "fixed";
   readonly requests: readonly RequestSample[];
   /** Gauges over the trial, ascending; empty when the engine offers none. */
-  readonly engine: readonly {
-    readonly atMs: number;
-    readonly running: number | undefined;
-    readonly waiting: number | undefined;
-    readonly kvUsage: number | undefined;
-    readonly promptTokensTotal: number | undefined;
-    readonly prefixQueriesTotal: number | undefined;
-    readonly prefixHitsTotal: number | undefined;
-    readonly preemptionsTotal: number | undefined;
-  }[];
+  readonly engine: readonly EngineReading[];
+  /** Of every GPU over the trial, ascending in time; empty where there is none or it was not read. */
+  readonly gpus: readonly GpuReading[];
+  /** Whether the prefix cache was emptied before the trial; undefined: nobody asked for it. */
+  readonly cacheReset: CacheReset | undefined;
 }
 
 /** Why a cell has no interval, or no value. */

@@ -30,6 +30,7 @@ export function logicalFiles(store: Store, run: string): readonly LogicalFile[] 
     { name: "environment.json", contents: () => environmentJson(store, run) },
     { name: "experiment.resolved.json", contents: () => [resolvedJson(stored)] },
     { name: "experiment.yaml", contents: () => [stored.experimentSource] },
+    { name: "gpu-readings.jsonl", contents: () => gpuReadingLines(store, stored.attempts) },
     { name: "plan.json", contents: () => [canonicalJson(stored.plan), "\n"] },
     { name: "readings.jsonl", contents: () => readingLines(store, stored.attempts) },
     { name: "requests.jsonl", contents: () => requestLines(store, stored.attempts) },
@@ -105,6 +106,15 @@ function* readingLines(store: Store, attempts: readonly StoredAttempt[]): Genera
   for (const attempt of attempts) {
     const { trial, attempt: number } = attempt;
     for (const reading of store.readingsOf(attempt)) {
+      yield jsonLine({ trial, attempt: number, ...reading });
+    }
+  }
+}
+
+function* gpuReadingLines(store: Store, attempts: readonly StoredAttempt[]): Generator<string> {
+  for (const attempt of attempts) {
+    const { trial, attempt: number } = attempt;
+    for (const reading of store.gpuReadingsOf(attempt)) {
       yield jsonLine({ trial, attempt: number, ...reading });
     }
   }

@@ -1,14 +1,16 @@
 // Rows of the store to attempts and their samples: what stats/ computes from, and the whole records.
 import type { Database } from "better-sqlite3";
-import type { DriveSummary, EngineReading, RequestRecord } from "../bench/request-record.ts";
+import type { DriveSummary, RequestRecord } from "../bench/request-record.ts";
+import type { CacheReset } from "../engine/engine.ts";
 import type { Load } from "../experiment/experiment.ts";
 import type { TrialSamples } from "../stats/samples.ts";
+import { readEngineReadings, readGpuReadings } from "./reading-rows.ts";
 import { type RequestRow, toRequestRecord, toRequestSample } from "./request-row.ts";
 import { parseStored } from "./stored-json.ts";
-import type { AttemptKey, StoredAttempt } from "./stored-run.ts";
+import type { AttemptKey, StoredAttempt, TrialWatches } from "./stored-run.ts";
 
 const attempts = `SELECT t.*, v.counts, v.leg, v.status, v.reason, v.window_kind,
-    v.window_start_ms, v.window_end_ms, e.summary_json
+    v.window_start_ms, v.window_end_ms, e.summary_json, e.watches_json
   FROM trial v JOIN trial_row t USING (attempt_id) LEFT JOIN trial_end_row e USING (attempt_id)`;
 
 /** Every attempt at every trial of a run, in the order they began. */
@@ -47,6 +49,9 @@ function toAttempt(row: AttemptRow): StoredAttempt {
       row.window_start_ms === null || row.window_end_ms === null
         ? undefined
         : { startMs: row.window_start_ms, endMs: row.window_end_ms },
+    cacheReset: row.cache_reset ?? undefined,
+    watches:
+      row.watches_json === null ? undefined : (parseStored(row.watches_json) as TrialWatches),
   };
 }
 
@@ -74,6 +79,8 @@ interface AttemptRow {
   readonly summary_json: string | null;
   readonly window_start_ms: number | null;
   readonly window_end_ms: number | null;
+  readonly cache_reset: CacheReset | null;
+  readonly watches_json: string | null;
 }
 
 /** The attempt's number within the file; undefined: no such attempt. */
@@ -111,37 +118,6 @@ export function readWindowTokens(db: Database, attemptId: number): ReadonlyMap<n
   );
 }
 
-/** Ascending in time. */
-export function readReadings(db: Database, attemptId: number): readonly EngineReading[] {
-  interface Row {
-    readonly at_ms: number;
-    readonly running: number | null;
-    readonly waiting: number | null;
-    readonly kv_usage: number | null;
-    readonly prompt_tokens_total: number | null;
-    readonly generation_tokens_total: number | null;
-    readonly prefix_queries_total: number | null;
-    readonly prefix_hits_total: number | null;
-    readonly preemptions_total: number | null;
-  }
-  return db
-    .prepare<[number], Row>(
-      "SELECT * FROM engine_reading_row WHERE attempt_id = ? ORDER BY at_ms, id",
-    )
-    .all(attemptId)
-    .map((row) => ({
-      atMs: row.at_ms,
-      running: row.running ?? undefined,
-      waiting: row.waiting ?? undefined,
-      kvUsage: row.kv_usage ?? undefined,
-      promptTokensTotal: row.prompt_tokens_total ?? undefined,
-      generationTokensTotal: row.generation_tokens_total ?? undefined,
-      prefixQueriesTotal: row.prefix_queries_total ?? undefined,
-      prefixHitsTotal: row.prefix_hits_total ?? undefined,
-      preemptionsTotal: row.preemptions_total ?? undefined,
-    }));
-}
-
 /** One attempt as stats/ takes it. */
 export function readSamples(db: Database, attemptId: number): TrialSamples {
   const row = db.prepare<[number], AttemptRow>(`${attempts} WHERE attempt_id = ?`).get(attemptId);
@@ -158,6 +134,8 @@ export function readSamples(db: Database, attemptId: number): TrialSamples {
     attempt: row.attempt,
     window: row.window_kind,
     requests: readRequestRows(db, attemptId).map(toRequestSample),
-    engine: readReadings(db, attemptId),
+    engine: readEngineReadings(db, attemptId),
+    gpus: readGpuReadings(db, attemptId),
+    cacheReset: row.cache_reset ?? undefined,
   };
 }

@@ -136,6 +136,7 @@ function readStarts(db: Database, run: string): readonly StoredStart[] {
     readonly startup_ms: number | null;
     readonly facts_json: string | null;
     readonly pid: number | null;
+    readonly pid_started_at: string | null;
     readonly log_path: string | null;
     readonly ended_at: string | null;
     readonly reason: StartEnd["reason"] | null;
@@ -163,6 +164,7 @@ function readStarts(db: Database, run: string): readonly StoredStart[] {
               startupMs: row.startup_ms ?? undefined,
               facts: parseStored(row.facts_json) as EngineFacts,
               pid: row.pid ?? undefined,
+              pidStartedAt: row.pid_started_at ?? undefined,
               logPath: row.log_path ?? undefined,
             },
       end:

@@ -315,7 +315,7 @@ describe("what was measured", () => {
       )
       .pluck()
       .all();
-    expect(tables).toHaveLength(17);
+    expect(tables).toHaveLength(18);
     for (const table of tables) {
       const column = db.prepare(`SELECT * FROM ${table}`).columns()[0]?.name ?? "";
       expect(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), table).toBeGreaterThan(0);

@@ -4,6 +4,7 @@
 import type { Database } from "better-sqlite3";
 import type { AuditResult } from "../audit/finding.ts";
 import type { EngineReading, RequestRecord } from "../bench/request-record.ts";
+import type { GpuReading } from "../environment/gpu-reading.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
 import type { Plan, Trial } from "../experiment/plan.ts";
 import type { TrialSamples } from "../stats/samples.ts";
@@ -12,12 +13,17 @@ import { type QueryLimits, type QueryResult, runQuery, type SqlParameters } from
 import {
   findAttempt,
   readAttempts,
-  readReadings,
   readRequests,
   readSamples,
   readWindowTokens,
 } from "./read-attempts.ts";
 import { listRuns, readAudit, readEstimates, readRun, readSnapshots } from "./read-run.ts";
+import {
+  engineReadingRow,
+  gpuReadingRow,
+  readEngineReadings,
+  readGpuReadings,
+} from "./reading-rows.ts";
 import { type CountedTokens, toRequestRow } from "./request-row.ts";
 import { findRun, unknownRun } from "./run-id.ts";
 import { canonicalJson } from "./stored-json.ts";
@@ -197,6 +203,7 @@ export class Store {
         startup_ms: ready.startupMs,
         facts_json: canonicalJson(ready.facts),
         pid: ready.pid,
+        pid_started_at: ready.pidStartedAt,
         log_path: ready.logPath,
       });
     });
@@ -241,6 +248,7 @@ export class Store {
         planned_concurrency: begin.plannedConcurrency,
         warmup_requests: begin.warmupRequests,
         measured_json: canonicalJson(begin.measured),
+        cache_reset: begin.cacheReset,
       });
       this.#open.set(nameOf(key), id);
       return key;
@@ -258,18 +266,13 @@ export class Store {
 
   /** As `appendRequest`. */
   appendReading(key: AttemptKey, reading: EngineReading): void {
-    this.#writer.append("engine_reading_row", {
-      attempt_id: this.#openAttempt(key),
-      at_ms: reading.atMs,
-      running: reading.running,
-      waiting: reading.waiting,
-      kv_usage: reading.kvUsage,
-      prompt_tokens_total: reading.promptTokensTotal,
-      generation_tokens_total: reading.generationTokensTotal,
-      prefix_queries_total: reading.prefixQueriesTotal,
-      prefix_hits_total: reading.prefixHitsTotal,
-      preemptions_total: reading.preemptionsTotal,
-    });
+    const row = engineReadingRow(this.#openAttempt(key), reading);
+    this.#writer.append("engine_reading_row", row);
+  }
+
+  /** As `appendRequest`. */
+  appendGpuReading(key: AttemptKey, reading: GpuReading): void {
+    this.#writer.append("gpu_reading_row", gpuReadingRow(this.#openAttempt(key), reading));
   }
 
   /** Ends and seals the attempt, in one transaction with all that is in memory; on the disk when it returns. */
@@ -290,6 +293,7 @@ export class Store {
         summary_json: end.summary === undefined ? undefined : canonicalJson(end.summary),
         window_start_ms: end.window?.startMs,
         window_end_ms: end.window?.endMs,
+        watches_json: end.watches && canonicalJson(end.watches),
       });
     });
     this.#open.delete(nameOf(key));
@@ -399,7 +403,12 @@ export class Store {
 
   /** Ascending in time. */
   readingsOf(key: AttemptKey): readonly EngineReading[] {
-    return this.#read(() => readReadings(this.#db, this.#attemptId(key)));
+    return this.#read(() => readEngineReadings(this.#db, this.#attemptId(key)));
+  }
+
+  /** Ascending in time, then by GPU. */
+  gpuReadingsOf(key: AttemptKey): readonly GpuReading[] {
+    return this.#read(() => readGpuReadings(this.#db, this.#attemptId(key)));
   }
 
   /** In the order they were taken. */

@@ -1,8 +1,8 @@
 // What a run is made of, as it is stored and as it is read back: header, legs, engine starts,
 // attempts, snapshots, estimates, notes.
 import type { Verdict } from "../audit/finding.ts";
-import type { DriveSummary } from "../bench/request-record.ts";
-import type { EngineFacts } from "../engine/engine.ts";
+import type { DriveSummary, WatchEnd } from "../bench/request-record.ts";
+import type { CacheReset, EngineFacts } from "../engine/engine.ts";
 import type { ToolIdentity } from "../environment/client.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
 import type { Experiment, Load, LocalText, ReadExperiment } from "../experiment/experiment.ts";
@@ -65,6 +65,8 @@ export interface StartReady {
   readonly startupMs: number | undefined;
   readonly facts: EngineFacts;
   readonly pid?: number | undefined;
+  /** Whatever tells this process from a later one with the same pid; undefined: not known. */
+  readonly pidStartedAt?: string | undefined;
   readonly logPath?: string | undefined;
 }
 
@@ -101,6 +103,8 @@ export interface TrialBegin {
   readonly plannedConcurrency: number | undefined;
   readonly warmupRequests: number;
   readonly measured: Point["measured"];
+  /** Whether the prefix cache was emptied before it; undefined: nobody asked for it. */
+  readonly cacheReset?: CacheReset | undefined;
 }
 
 export interface TrialEnd {
@@ -112,6 +116,13 @@ export interface TrialEnd {
   readonly windowTokens: ReadonlyMap<number, number>;
   /** The throughput window; undefined: the trial has none. */
   readonly window: { readonly startMs: number; readonly endMs: number } | undefined;
+  /** How the watches of engine and GPUs went; undefined: there was none. */
+  readonly watches?: TrialWatches | undefined;
+}
+
+export interface TrialWatches {
+  readonly engine: WatchEnd | undefined;
+  readonly gpus: WatchEnd | undefined;
 }
 
 export interface StoredAttempt extends AttemptKey {
@@ -136,6 +147,8 @@ export interface StoredAttempt extends AttemptKey {
   readonly counts: boolean;
   readonly summary: DriveSummary | undefined;
   readonly window: { readonly startMs: number; readonly endMs: number } | undefined;
+  readonly cacheReset: CacheReset | undefined;
+  readonly watches: TrialWatches | undefined;
 }
 
 export interface Note {

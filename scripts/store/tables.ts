@@ -67,6 +67,7 @@ CREATE TABLE start_ready_row (
   startup_ms REAL,
   facts_json TEXT NOT NULL,
   pid INTEGER,
+  pid_started_at TEXT,
   log_path TEXT,
   PRIMARY KEY (run, start),
   FOREIGN KEY (run, start) REFERENCES start_row (run, start)
@@ -101,6 +102,7 @@ CREATE TABLE trial_row (
   planned_concurrency INTEGER,
   warmup_requests INTEGER NOT NULL,
   measured_json TEXT NOT NULL,
+  cache_reset TEXT CHECK (cache_reset IN ('done', 'not_offered', 'failed')),
   UNIQUE (run, trial, attempt),
   FOREIGN KEY (run, start) REFERENCES start_row (run, start)
 ) STRICT;
@@ -111,7 +113,8 @@ CREATE TABLE trial_end_row (
   reason TEXT,
   summary_json TEXT,
   window_start_ms REAL,
-  window_end_ms REAL
+  window_end_ms REAL,
+  watches_json TEXT
 ) STRICT;
 
 -- One request; \`chunk_times\` as chunk-times.ts packs it, last so that the rest is read without it.
@@ -165,9 +168,37 @@ CREATE TABLE engine_reading_row (
   generation_tokens_total REAL,
   prefix_queries_total REAL,
   prefix_hits_total REAL,
-  preemptions_total REAL
+  prefix_hit_rate REAL,
+  prompt_tokens_cached_total REAL,
+  preemptions_total REAL,
+  drafts_total REAL,
+  draft_tokens_total REAL,
+  accepted_tokens_total REAL
 ) STRICT;
 CREATE INDEX engine_reading_of_attempt ON engine_reading_row (attempt_id);
+
+CREATE TABLE gpu_reading_row (
+  id INTEGER PRIMARY KEY,
+  attempt_id INTEGER NOT NULL REFERENCES trial_row (attempt_id),
+  at_ms REAL NOT NULL,
+  gpu INTEGER NOT NULL,
+  uuid TEXT,
+  power_w REAL,
+  sm_clock_mhz REAL,
+  memory_clock_mhz REAL,
+  temperature_c REAL,
+  utilization REAL,
+  memory_used_mib REAL,
+  pcie_generation REAL,
+  pcie_width REAL,
+  event_reasons REAL,
+  sw_power_cap_us REAL,
+  hw_thermal_us REAL,
+  sw_thermal_us REAL,
+  hw_power_brake_us REAL,
+  sync_boost_us REAL
+) STRICT;
+CREATE INDEX gpu_reading_of_attempt ON gpu_reading_row (attempt_id);
 
 CREATE TABLE snapshot_row (
   id INTEGER PRIMARY KEY,
@@ -265,6 +296,7 @@ const tablesOfVersion1 = [
   "request_row",
   "request_window_row",
   "engine_reading_row",
+  "gpu_reading_row",
   "snapshot_row",
   "estimate_set_row",
   "estimate_row",
@@ -297,5 +329,7 @@ BEGIN SELECT RAISE(ABORT, '${table}: the trial has ended and takes no more sampl
 export const migrations: readonly string[] = [
   version1 +
     tablesOfVersion1.map(appendOnly).join("") +
-    ["request_row", "request_window_row", "engine_reading_row"].map(sealed).join(""),
+    ["request_row", "request_window_row", "engine_reading_row", "gpu_reading_row"]
+      .map(sealed)
+      .join(""),
 ];

@@ -116,13 +116,15 @@ describe("the views", () => {
     );
     expect(names).toMatchInlineSnapshot(`
       {
+        "engine_reading": "run trial attempt at_ms running waiting kv_usage prompt_tokens_total prompt_tokens_cached_total generation_tokens_total prefix_queries_total prefix_hits_total prefix_hit_rate preemptions_total drafts_total draft_tokens_total accepted_tokens_total",
         "environment": "run leg scope start trial attempt field field_group class state value unit reason source at",
         "finding": "run rule severity place seen_zh seen_en expected_zh expected_en mend_zh mend_en evidence waived_reason waived_by generation",
+        "gpu_reading": "run trial attempt at_ms gpu uuid power_w sm_clock_mhz memory_clock_mhz temperature_c utilization memory_used_mib pcie_generation pcie_width event_reasons sw_power_cap_us hw_thermal_us sw_thermal_us hw_power_brake_us sync_boost_us",
         "metric": "run point metric value low high level unit n starts rounds method cv median_round_low median_round_high geometric absence per_round definition_version generation",
         "reported": "run point metric definition value unit token_source percentile_method",
         "request": "attempt_id run trial attempt counts point variant workload round repeat start request_index phase status due_at_ms sent_at_ms headers_at_ms first_at_ms last_at_ms ended_at_ms client_delay_ms ttft_ms e2e_ms tpot_ms input_tokens output_tokens cached_tokens token_source window_tokens in_window window_overlap_ms output_chunks coalesced_chunks planned_input_tokens planned_output_tokens finish_reason http_status detail prompt_digest chunk_times",
         "run": "run experiment title_zh title_en created_at status status_detail verdict legs started_at ended_at trials_planned trials_measured window_kind benchbook_version benchbook_commit benchbook_dirty node_version",
-        "trial": "attempt_id run trial attempt counts point variant workload load_kind planned_concurrency planned_request_rate_per_s round repeat seed start leg status reason started_at zero_at ended_at_ms window_kind window_start_ms window_end_ms window_ms planned_warmup_requests planned_measured_requests planned_measured_ms clock_drift_ms client_cpu_share client_event_loop_delay_p99_ms client_event_loop_delay_max_ms client_gc_pause_total_ms",
+        "trial": "attempt_id run trial attempt counts point variant workload load_kind cache_reset planned_concurrency planned_request_rate_per_s round repeat seed start leg status reason started_at zero_at ended_at_ms window_kind window_start_ms window_end_ms window_ms planned_warmup_requests planned_measured_requests planned_measured_ms clock_drift_ms client_cpu_share client_event_loop_delay_p99_ms client_event_loop_delay_max_ms client_gc_pause_total_ms",
       }
     `);
   });

@@ -73,6 +73,11 @@ const trial: View = {
     ["variant", "t.variant", "model, precision and engine arguments under one name"],
     ["workload", "t.workload", "name of the workload"],
     ["load_kind", "t.load_json ->> '$.kind'", "concurrency, rate or trace"],
+    [
+      "cache_reset",
+      "t.cache_reset",
+      "prefix cache emptied before it: done, not_offered, failed; NULL: not asked",
+    ],
     ["planned_concurrency", "t.planned_concurrency", "requests in flight; NULL for other loads"],
     [
       "planned_request_rate_per_s",
@@ -341,7 +346,68 @@ const reported: View = {
   source: "FROM reported_row r",
 };
 
-const views = { run, trial, request, metric, environment, finding, reported };
+const engineReading: View = {
+  about: "What an engine's own counters and gauges said at one moment of an attempt.",
+  columns: [
+    ["run", "t.run", "run.run"],
+    ["trial", "t.trial", "trial.trial"],
+    ["attempt", "t.attempt", "trial.attempt"],
+    ["at_ms", "r.at_ms", "since the trial's zero"],
+    ["running", "r.running", "requests that run; NULL here and below: not offered"],
+    ["waiting", "r.waiting", "requests that wait"],
+    ["kv_usage", "r.kv_usage", "share of the KV cache in use, 0..1"],
+    ["prompt_tokens_total", "r.prompt_tokens_total", "counter, tokens"],
+    ["prompt_tokens_cached_total", "r.prompt_tokens_cached_total", "counter, tokens from a cache"],
+    ["generation_tokens_total", "r.generation_tokens_total", "counter, tokens"],
+    ["prefix_queries_total", "r.prefix_queries_total", "counter, tokens looked up"],
+    ["prefix_hits_total", "r.prefix_hits_total", "counter, tokens found"],
+    ["prefix_hit_rate", "r.prefix_hit_rate", "as the engine itself gives it, 0..1"],
+    ["preemptions_total", "r.preemptions_total", "counter"],
+    ["drafts_total", "r.drafts_total", "counter, speculative drafts"],
+    ["draft_tokens_total", "r.draft_tokens_total", "counter, tokens in drafts"],
+    ["accepted_tokens_total", "r.accepted_tokens_total", "counter, draft tokens accepted"],
+  ],
+  source: "FROM engine_reading_row r JOIN trial_row t USING (attempt_id)",
+};
+
+const gpuReading: View = {
+  about: "What a GPU was doing at one moment of an attempt.",
+  columns: [
+    ["run", "t.run", "run.run"],
+    ["trial", "t.trial", "trial.trial"],
+    ["attempt", "t.attempt", "trial.attempt"],
+    ["at_ms", "r.at_ms", "since the trial's zero"],
+    ["gpu", "r.gpu", "index"],
+    ["uuid", "r.uuid", "NULL here and below: not offered"],
+    ["power_w", "r.power_w", "W"],
+    ["sm_clock_mhz", "r.sm_clock_mhz", "MHz"],
+    ["memory_clock_mhz", "r.memory_clock_mhz", "MHz"],
+    ["temperature_c", "r.temperature_c", "degrees Celsius"],
+    ["utilization", "r.utilization", "0..1"],
+    ["memory_used_mib", "r.memory_used_mib", "MiB"],
+    ["pcie_generation", "r.pcie_generation", "at this moment"],
+    ["pcie_width", "r.pcie_width", "lanes at this moment"],
+    ["event_reasons", "r.event_reasons", "bit mask"],
+    ["sw_power_cap_us", "r.sw_power_cap_us", "counter, us slowed by the power cap"],
+    ["hw_thermal_us", "r.hw_thermal_us", "counter, us slowed by temperature, hardware"],
+    ["sw_thermal_us", "r.sw_thermal_us", "counter, us slowed by temperature, software"],
+    ["hw_power_brake_us", "r.hw_power_brake_us", "counter, us slowed by the power brake"],
+    ["sync_boost_us", "r.sync_boost_us", "counter, us slowed by sync boost"],
+  ],
+  source: "FROM gpu_reading_row r JOIN trial_row t USING (attempt_id)",
+};
+
+const views = {
+  run,
+  trial,
+  request,
+  engine_reading: engineReading,
+  gpu_reading: gpuReading,
+  metric,
+  environment,
+  finding,
+  reported,
+};
 export type ViewName = keyof typeof views;
 
 /** The views' columns in order, with what each means. */
@@ -351,6 +417,8 @@ export const viewColumns: Readonly<
   run: describe(run),
   trial: describe(trial),
   request: describe(request),
+  engine_reading: describe(engineReading),
+  gpu_reading: describe(gpuReading),
   metric: describe(metric),
   environment: describe(environment),
   finding: describe(finding),

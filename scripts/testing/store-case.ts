@@ -1,8 +1,10 @@
 // A small run with numbers that can be worked by hand: two variants, one round, one point each.
 // The fixtures of the store's older schemas hold this very run: add other cases beside it.
+
 import type { AuditResult } from "../audit/finding.ts";
 import type { DriveSummary, EngineReading, RequestRecord } from "../bench/request-record.ts";
 import type { EngineFacts } from "../engine/engine.ts";
+import { undisclosedSettings } from "../engine/engine.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
 import type { Experiment } from "../experiment/experiment.ts";
 import type { Plan, Trial } from "../experiment/plan.ts";
@@ -131,6 +133,9 @@ export const caseFacts: EngineFacts = {
   configDigest: "ab12",
   maxModelLen: 2048,
   maxNumSeqs: 16,
+  settings: undisclosedSettings,
+  nonDefaultArgs: undefined,
+  container: undefined,
 };
 
 export function caseBegin(variant: string, start: number): TrialBegin {
@@ -216,6 +221,11 @@ export const caseReadings: readonly EngineReading[] = [
     generationTokensTotal: 4,
     prefixQueriesTotal: undefined,
     prefixHitsTotal: undefined,
+    prefixHitRate: undefined,
+    promptTokensCachedTotal: undefined,
+    draftsTotal: undefined,
+    draftTokensTotal: undefined,
+    acceptedTokensTotal: undefined,
     preemptionsTotal: 0,
   },
   {
@@ -227,6 +237,11 @@ export const caseReadings: readonly EngineReading[] = [
     generationTokensTotal: 11,
     prefixQueriesTotal: 128,
     prefixHitsTotal: 16,
+    prefixHitRate: undefined,
+    promptTokensCachedTotal: undefined,
+    draftsTotal: undefined,
+    draftTokensTotal: undefined,
+    acceptedTokensTotal: undefined,
     preemptionsTotal: 0,
   },
 ];
