@@ -33,6 +33,22 @@ export const thresholds = {
     unit: "of prompt tokens",
     reason: "one point of hit rate moves prefill work by one percent",
   },
+  hitRatesDiffer: {
+    value: 0.005,
+    unit: "of prompt tokens",
+    reason: "half of what a hit rate may be off: beyond it one of two sources is wrong",
+  },
+  tokenCountsDiffer: {
+    value: 0.005,
+    unit: "of the tokens",
+    reason:
+      "client and server count the same events: what is left is a request in between readings",
+  },
+  foreignTokens: {
+    value: 0.01,
+    unit: "of the tokens",
+    reason: "an engine that works this much for somebody else is not the planned load's alone",
+  },
   chatTemplateTokens: {
     value: 256,
     unit: "tokens",
@@ -121,5 +137,31 @@ export const thresholds = {
     value: 600,
     unit: "s",
     reason: "a machine that has just started still settles: caches, clocks, background jobs",
+  },
+  gpuIdleMemoryMib: {
+    value: 1024,
+    unit: "MiB",
+    reason:
+      "a driver keeps some hundred MiB of an idle GPU for itself; a process that computes takes more",
+  },
+  gpuReadings: {
+    value: 5,
+    unit: "readings in the windows of a point",
+    reason: "fewer samples of a clock do not make a median",
+  },
+  gpuSlowdownShare: {
+    value: 0.001,
+    unit: "of the window",
+    reason: "a thousandth of the window moves no figure of three digits",
+  },
+  gpuClockShare: {
+    value: 0.9,
+    unit: "of the maximum clock",
+    reason: "compute and bandwidth follow the clocks; the usual boost range is within a tenth",
+  },
+  gpuPowerW: {
+    value: 1,
+    unit: "W",
+    reason: "limits are printed to a hundredth and set in whole watts",
   },
 } as const satisfies Readonly<Record<string, Threshold>>;
