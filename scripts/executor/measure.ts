@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunningEngine } from "../engine/engine.ts";
+import { processStartedAt } from "../environment/process.ts";
 import type { Round, Trial } from "../experiment/plan.ts";
 import type { Progress, TrialStep } from "../report/progress.ts";
 import { quantile7, sortAscending } from "../stats/quantiles.ts";
@@ -13,7 +14,8 @@ import { throughputWindow, windowTokensOf } from "../stats/window.ts";
 import type { Store } from "../store/store.ts";
 import type { AttemptKey } from "../store/stored-run.ts";
 import { formatNumber, isoWithOffset } from "../units.ts";
-import type { LocalExecutor, StartEvent } from "./local.ts";
+import type { LocalExecutor } from "./local.ts";
+import type { StartEvent } from "./start-events.ts";
 
 export interface MeasureOptions {
   readonly run: string;
@@ -154,6 +156,7 @@ function createRecorder(
           startupMs: engine.startupMs,
           facts: engine.facts,
           pid: engine.pid,
+          pidStartedAt: engine.pid === undefined ? undefined : processStartedAt(engine.pid),
           logPath: engine.logPath,
         });
         return;
@@ -172,7 +175,7 @@ function createRecorder(
         );
         return;
       case "trial-began": {
-        const { trial, at, warmupRequests, measured } = event;
+        const { trial, at, warmupRequests, measured, cacheReset } = event;
         attempt = store.beginTrial(run, {
           trial,
           start: startNumber(),
@@ -181,6 +184,7 @@ function createRecorder(
             trial.load.kind === "concurrency" ? trial.load.concurrency : undefined,
           warmupRequests,
           measured,
+          cacheReset,
         });
         progress.trialBegan(stepOf(trial));
         return;
@@ -201,6 +205,9 @@ function createRecorder(
       case "reading":
         store.appendReading(attemptKey(), event.reading);
         return;
+      case "gpu-reading":
+        store.appendGpuReading(attemptKey(), event.reading);
+        return;
       case "progress": {
         const { measuredDone, measuredTotal, inFlight } = event.progress;
         progress.trialMoved(measuredDone, measuredTotal, inFlight);
@@ -216,7 +223,7 @@ function createRecorder(
         progress.say(event.text);
         return;
       case "trial-ended": {
-        const { trial, status, reason, summary } = event;
+        const { trial, status, reason, summary, watches } = event;
         const key = attemptKey();
         store.flush();
         const samples = store.samplesOfAttempt(key);
@@ -225,6 +232,7 @@ function createRecorder(
           summary,
           status,
           reason,
+          watches,
           window: window && { startMs: window.fromMs, endMs: window.toMs },
           windowTokens: new Map(
             window === undefined

@@ -1,0 +1,251 @@
+// One trial on a running engine: prompts, cache policy, snapshots around it, the load with the watches
+// of engine and GPUs beside it.
+import { setTimeout as delay } from "node:timers/promises";
+import type { LoadProgress } from "../bench/closed-loop.ts";
+import { drive } from "../bench/drive.ts";
+import type {
+  DriveSummary,
+  EngineReading,
+  RequestRecord,
+  WatchEnd,
+} from "../bench/request-record.ts";
+import { waitUntilIdle, watchEngine } from "../bench/telemetry.ts";
+import type { CacheReset, RunningEngine } from "../engine/engine.ts";
+import type { GpuReading } from "../environment/gpu-reading.ts";
+import type { GpuWatch } from "../environment/gpu-telemetry.ts";
+import { redactText } from "../environment/redact.ts";
+import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
+import type { Experiment, Workload } from "../experiment/experiment.ts";
+import type { Point, Trial } from "../experiment/plan.ts";
+import { isoWithOffset, nowMs } from "../units.ts";
+import { makeRequestSource } from "../workload/prompts.ts";
+import type { PromptTokenizer } from "../workload/tokenizer.ts";
+import { mergeStreams } from "./merge-streams.ts";
+import type { StartEvent } from "./start-events.ts";
+
+export interface TrialContext {
+  readonly experiment: Experiment;
+  readonly point: Point;
+  readonly workload: Workload;
+  readonly engine: RunningEngine;
+  readonly tokenizer: PromptTokenizer;
+  /** Tells its prompts from those that a living engine has seen before; empty for a fresh one. */
+  readonly promptSalt: string;
+  readonly gpus: Pick<GpuWatch, "watch">;
+  /** A light snapshot, as it is now. */
+  readonly snapshot: () => Promise<EnvironmentSnapshot>;
+  /** Aborted on Ctrl-C and by the engine's death. */
+  readonly stop: AbortSignal;
+  /** Aborted by the engine's death, with the reason. */
+  readonly death: AbortSignal;
+}
+
+/** How long the load waits for the first readings of engine and GPUs. */
+const firstReadingLimitMs = 2000;
+
+/** How long a failed trial waits for word that its engine died. */
+const deathLimitMs = 1000;
+
+/** How long a trial waits for what an earlier one left running on the engine. */
+const idleLimitMs = 30_000;
+
+/** Runs one trial to its end, whatever that is. */
+export async function* runTrial(
+  trial: Trial,
+  context: TrialContext,
+): AsyncGenerator<StartEvent, void, undefined> {
+  const { experiment, point, workload, engine, tokenizer, stop, death } = context;
+  if (trial.load.kind !== "concurrency")
+    throw new Error(`load ${trial.load.kind} is refused before a run`);
+  const source = await makeRequestSource(
+    {
+      workload,
+      model: engine.endpoint.model,
+      seed: `${trial.seed}${context.promptSalt}`,
+      runSeed: String(experiment.measure.seed),
+      prepare: preparedRequests(point, trial.load.concurrency),
+    },
+    tokenizer,
+  );
+  const idleness = await waitUntilIdle(engine.endpoint, { limitMs: idleLimitMs, signal: stop });
+  if (idleness === "busy") {
+    yield {
+      kind: "note",
+      note: "busy-engine",
+      text: `${trial.point}, round ${trial.round}: the engine was still busy with other requests when the trial began`,
+    };
+  }
+  const cacheReset = await carryOutCachePolicy(workload, engine);
+  const snapshot = await context.snapshot();
+  yield { kind: "snapshot", trial, scope: "trial-before", snapshot };
+  const { warmupRequests, measured } = point;
+  yield { kind: "trial-began", trial, at: wallClock(), warmupRequests, measured, cacheReset };
+
+  const outcome = yield* runLoad(trial, trial.load, context, source);
+  const { summary } = outcome;
+  const ended = summary.outcome;
+  // Requests of a dead engine may fail before the death is known; it is the better reason.
+  if (ended.kind === "aborted" && !stop.aborted) await aborted(death, deathLimitMs);
+  const unfinished = stop.aborted && !death.aborted ? "interrupted" : "failed";
+  yield {
+    kind: "trial-ended",
+    trial,
+    status: ended.kind === "complete" ? "measured" : unfinished,
+    reason:
+      ended.kind === "complete" ? undefined : death.aborted ? String(death.reason) : ended.reason,
+    ...outcome,
+  };
+  if (death.aborted) return;
+  yield { kind: "snapshot", trial, scope: "trial-after", snapshot: await context.snapshot() };
+}
+
+/** Unique prompts meet an empty cache where the engine offers that; what hits is then theirs alone. */
+async function carryOutCachePolicy(
+  { cache }: Workload,
+  engine: RunningEngine,
+): Promise<CacheReset | undefined> {
+  return cache.kind === "cold" ? engine.resetPrefixCache() : undefined;
+}
+
+type LoadEvent =
+  | { readonly kind: "request"; readonly record: RequestRecord }
+  | { readonly kind: "reading"; readonly reading: EngineReading }
+  | { readonly kind: "gpu-reading"; readonly reading: GpuReading };
+
+type LoadOutcome = Pick<
+  Extract<StartEvent, { readonly kind: "trial-ended" }>,
+  "summary" | "watches"
+>;
+
+/**
+ * The load with its watches. It begins after their first readings, so that counters cover the whole
+ * trial; they end after it, with a last reading.
+ */
+async function* runLoad(
+  trial: Trial,
+  load: Parameters<typeof drive>[0]["load"],
+  { experiment, point, workload, engine, tokenizer, gpus, stop }: TrialContext,
+  source: Parameters<typeof drive>[0]["source"],
+): AsyncGenerator<StartEvent, LoadOutcome, undefined> {
+  const abandonment = new AbortController();
+  const loadOver = new AbortController();
+  const watched = AbortSignal.any([loadOver.signal, stop, abandonment.signal]);
+  const zeroMs = nowMs();
+  const phases = new EventTarget();
+  let latest: LoadProgress | undefined;
+  let summary: DriveSummary | undefined;
+  let engineWatch: WatchEnd | undefined;
+  let gpuWatch: WatchEnd | undefined;
+
+  const engineReadings = startNow(
+    watchEngine(engine.endpoint, {
+      everyMs: experiment.telemetry.engineMs,
+      zeroMs,
+      signal: watched,
+      readNow: phases,
+    }),
+  );
+  const gpuReadings = startNow(gpus.watch({ zeroMs, signal: watched }));
+
+  async function* requests(): AsyncGenerator<LoadEvent, void, undefined> {
+    try {
+      // An engine whose counters can't be read is measured all the same.
+      await Promise.race([
+        Promise.all([engineReadings.first, gpuReadings.first]),
+        delay(firstReadingLimitMs, undefined, { ref: false }),
+      ]);
+      summary = yield* mapped(
+        drive(
+          {
+            endpoint: engine.endpoint,
+            path: workload.endpoint === "chat" ? "/v1/chat/completions" : "/v1/completions",
+            load,
+            zeroMs,
+            warmupRequests: point.warmupRequests,
+            measured: point.measured,
+            window: experiment.measure.window,
+            source,
+            limits: experiment.limits,
+            signal: AbortSignal.any([stop, abandonment.signal]),
+            onProgress: (value) => {
+              // The measured window begins and ends where the phase of what is sent changes.
+              if (latest !== undefined && value.phase !== latest.phase)
+                phases.dispatchEvent(new Event("read"));
+              latest = value;
+            },
+          },
+          { redact: redactText },
+        ),
+        (record): LoadEvent => ({ kind: "request", record }),
+      );
+    } finally {
+      loadOver.abort();
+    }
+  }
+  async function* ofEngine(): AsyncGenerator<LoadEvent, void, undefined> {
+    engineWatch = yield* mapped(engineReadings.all(), (reading) => ({ kind: "reading", reading }));
+  }
+  async function* ofGpus(): AsyncGenerator<LoadEvent, void, undefined> {
+    gpuWatch = yield* mapped(gpuReadings.all(), (reading) => ({ kind: "gpu-reading", reading }));
+  }
+
+  const events = mergeStreams([requests(), ofEngine(), ofGpus()], () => {
+    abandonment.abort("nobody listens any more");
+  });
+  for await (const event of events) {
+    if (event.kind === "request") {
+      const { record } = event;
+      const answer = record.uncountedOutput;
+      const countedOutputTokens = answer === undefined ? undefined : tokenizer.countAnswer(answer);
+      yield { kind: "request", trial, record, countedOutputTokens };
+    } else if (event.kind === "reading") yield { kind: "reading", trial, reading: event.reading };
+    else yield { kind: "gpu-reading", trial, reading: event.reading };
+    if (latest !== undefined) yield { kind: "progress", trial, progress: latest };
+  }
+  if (summary === undefined) throw new Error("a drive ended without its summary");
+  return { summary, watches: { engine: engineWatch, gpus: gpuWatch } };
+}
+
+/** Asks a stream for its first item at once, before anybody reads it. */
+function startNow<Item, End>(
+  stream: AsyncGenerator<Item, End, undefined>,
+): { readonly first: Promise<unknown>; all(): AsyncGenerator<Item, End, undefined> } {
+  const first = stream.next();
+  // Whoever reads the stream gets its failure.
+  first.catch(() => undefined);
+  return {
+    first,
+    async *all() {
+      for (let step = await first; ; step = await stream.next()) {
+        if (step.done === true) return step.value;
+        yield step.value;
+      }
+    },
+  };
+}
+
+async function* mapped<Item, Event, End>(
+  stream: AsyncGenerator<Item, End, undefined>,
+  change: (item: Item) => Event,
+): AsyncGenerator<Event, End, undefined> {
+  for (;;) {
+    const step = await stream.next();
+    if (step.done === true) return step.value;
+    yield change(step.value);
+  }
+}
+
+/** Resolves when the signal is aborted, or after `limitMs`. */
+async function aborted(signal: AbortSignal, limitMs: number): Promise<void> {
+  await delay(limitMs, undefined, { signal }).catch(() => undefined);
+}
+
+/** Requests made before the trial: warm-up, cohort and about as many fillers as will be needed. */
+function preparedRequests(point: Point, concurrency: number): number {
+  const cohort = point.measured.kind === "count" ? point.measured.requests : 4 * concurrency;
+  return point.warmupRequests + cohort + 2 * concurrency;
+}
+
+function wallClock(): string {
+  return isoWithOffset(Date.now());
+}
