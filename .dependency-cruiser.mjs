@@ -39,6 +39,7 @@ const doors = [
     ["report"],
   ],
   ["yaml", ["experiment", "report", "review"]],
+  ["fast-xml-parser", ["environment", "review"]],
 ].map(([name, folders]) => ({
   name: `door-${name.replaceAll(/[^a-z-]/g, "")}`,
   comment: `Only ${folders.join(", ")} may import ${name}. Offer what you need as a function there and call that.`,

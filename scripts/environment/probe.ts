@@ -47,9 +47,20 @@ export interface Recorder {
   run(
     command: readonly string[],
     env?: Readonly<Record<string, string>>,
+    allowance?: Allowance,
   ): Promise<Ran & { readonly rawIndex: number }>;
   /** Keeps what was found by other means than a file or a command. */
   note(what: string, text: string): number;
+}
+
+/** What one command may do beyond the usual. */
+export interface Allowance {
+  /** Cuts what must not be kept before it is kept. */
+  readonly keep?: (text: string) => string;
+  /** Characters kept of its output. Default 64 Ki. */
+  readonly longest?: number;
+  /** By how much its time limit is longer. Default 1. */
+  readonly patience?: number;
 }
 
 /** Longest text that is kept of one probe; beyond it head and tail are, and the cut is said. */
@@ -66,7 +77,7 @@ export function recorder(
 ): Recorder {
   const raw: RawProbe[] = [];
   // Redacted before it is cut: half a secret is not known for one.
-  const keepable = (text: string): string => shorten(redact(text));
+  const keepable = (text: string, longest = longestRaw): string => shorten(redact(text), longest);
   const reserve = (command: string): number =>
     raw.push({ command, exitCode: undefined, stdout: "", stderr: "", durationMs: 0 }) - 1;
 
@@ -102,30 +113,34 @@ export function recorder(
       const command = `read ${what}`;
       const rawIndex = reserve(command);
       const startedMs = nowMs();
-      const read = async (path: string): Promise<{ path: string; text: string }[]> => {
-        try {
-          return [{ path, text: (await within(limitMs, outside.readFile(path))).trim() }];
-        } catch {
-          return [];
-        }
-      };
-      const found = (await Promise.all(paths.map(read))).flat();
+      const readOne = (path: string): Promise<string | undefined> =>
+        within(limitMs, outside.readFile(path)).catch(() => undefined);
+      const read = await (outside.readFiles === undefined
+        ? Promise.all(paths.map(readOne))
+        : within(limitMs, outside.readFiles(paths)).catch(() => []));
+      const found = paths.flatMap((path, position) => {
+        const text = read[position]?.trim();
+        return text === undefined ? [] : [{ path, text }];
+      });
       const stdout = keepable(found.map(({ path, text }) => `${path}: ${text}\n`).join(""));
       const durationMs = nowMs() - startedMs;
       raw[rawIndex] = { command, exitCode: undefined, stdout, stderr: "", durationMs };
       return { texts: found.map(({ text }) => text), rawIndex };
     },
 
-    async run(command, env) {
+    async run(command, env, { keep = (text: string) => text, longest, patience = 1 } = {}) {
       const line = redact(command.map(quoteWord).join(" "));
       const rawIndex = reserve(line);
-      const ran = await outside.exec(command, { limitMs, ...(env === undefined ? {} : { env }) });
+      const ran = await outside.exec(command, {
+        limitMs: limitMs * patience,
+        ...(env === undefined ? {} : { env }),
+      });
       const { exitCode, durationMs, failure } = ran;
       raw[rawIndex] = {
         command: line,
         exitCode,
-        stdout: keepable(ran.stdout),
-        stderr: keepable(ran.stderr),
+        stdout: keepable(keep(ran.stdout), longest),
+        stderr: keepable(keep(ran.stderr), longest),
         durationMs,
         ...(failure === undefined ? {} : { failure }),
       };
@@ -240,17 +255,23 @@ export class TimeoutError extends Error {}
 /** Why something could not be read, in the words of a field. */
 export function reasonOf(error: unknown): Reason {
   if (error instanceof TimeoutError) return reasons.timedOut;
-  return systemCodeOf(error) === "ENOENT" ? reasons.fileMissing : reasons.fileUnreadable;
+  return reasonsOfCodes[systemCodeOf(error) ?? ""] ?? reasons.fileUnreadable;
 }
+
+const reasonsOfCodes: Readonly<Record<string, Reason>> = {
+  ENOENT: reasons.fileMissing,
+  ETIMEDOUT: reasons.timedOut,
+  EHOSTUNREACH: reasons.hostUnreachable,
+};
 
 /** A command line's word as a shell would need it. */
 export function quoteWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-function shorten(text: string): string {
-  if (text.length <= longestRaw) return text;
-  const half = longestRaw / 2;
-  const cut = `\n[cut: ${text.length - longestRaw} of ${text.length} characters]\n`;
+function shorten(text: string, longest: number): string {
+  if (text.length <= longest) return text;
+  const half = longest / 2;
+  const cut = `\n[cut: ${text.length - longest} of ${text.length} characters]\n`;
   return text.slice(0, half) + cut + text.slice(-half);
 }
