@@ -269,6 +269,7 @@ describe("the catalogue of rules", () => {
       "S3",
       "S4",
       "S5",
+      "S6",
     ];
     expect(ruleCatalogue.map(({ id }) => id)).toEqual(expected);
     for (const entry of ruleCatalogue) {

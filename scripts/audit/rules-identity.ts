@@ -1,7 +1,14 @@
 // Rules about identity: that model, engine and configuration are disclosed, pinned, and stayed the same.
+import { differenceOf } from "../environment/difference.ts";
 import type { FieldValue } from "../environment/snapshot.ts";
 import type { LocalText, Variant } from "../experiment/experiment.ts";
-import { type EnvironmentChange, environmentChanges } from "./environment-changes.ts";
+import { counted } from "../units.ts";
+import {
+  driftOf,
+  type EnvironmentChange,
+  environmentChanges,
+  whenText,
+} from "./environment-changes.ts";
 import {
   type AuditInput,
   concernsPlan,
@@ -17,7 +24,6 @@ import {
   type ReadyStart,
   type ReadyStarts,
   type Rule,
-  settingOf,
 } from "./rule.ts";
 
 export const identityRules: readonly Rule[] = [
@@ -82,11 +88,8 @@ function checkEnvironment(input: AuditInput): readonly Outcome[] {
   const isWhole =
     snapshots.some(({ scope }) => scope === "run-before") &&
     snapshots.some(({ scope, leg }) => scope === "run-after" && leg === lastLeg);
-  // Engines are compared start by start.
-  const changes = environmentChanges(
-    snapshots,
-    ({ id, group, class: of }) =>
-      of === "comparability" && group !== "engine" && concernsPlan(input, id),
+  const changes = driftOf(snapshots).filter(
+    ({ id, class: of }) => of === "comparability" && concernsPlan(input, id),
   );
   return [
     ...bySpan(changes).map(({ span, changes: own }) =>
@@ -94,8 +97,8 @@ function checkEnvironment(input: AuditInput): readonly Outcome[] {
         severity: "block",
         where: "environment",
         seen: {
-          zh: `${spanText(span, legs).zh}变化：${changeList(own)}`,
-          en: `changed ${spanText(span, legs).en}: ${changeList(own)}`,
+          zh: `${spanText(span, legs).zh}变化：${changeList(own, input.attempts).zh}`,
+          en: `changed ${spanText(span, legs).en}: ${changeList(own, input.attempts).en}`,
         },
         expected: { zh: "整个运行相同", en: "the same all through the run" },
         mend: {
@@ -114,13 +117,32 @@ function checkEnvironment(input: AuditInput): readonly Outcome[] {
             "the snapshot before or after the run is missing",
           ),
         ]),
+    ...(isWhole ? checkReadAgain(input) : []),
   ];
+}
+
+/** A machine that was read before the run alone, by a file or over a connection that broke. */
+function checkReadAgain({ before, after }: AuditInput): readonly Outcome[] {
+  if (before === undefined || after === undefined) return [];
+  const lost = differenceOf(before, after).unknown.filter(
+    ({ group, class: of, before: earlier }) =>
+      of === "comparability" && group === "host" && earlier?.state === "value",
+  );
+  return lost.length === 0
+    ? []
+    : [
+        notChecked(
+          "environment",
+          `运行后没有再读到引擎所在主机的 ${lost.length} 个字段`,
+          `not read again after the run: ${counted(lost.length, "field")} of the engine's host`,
+        ),
+      ];
 }
 
 const programFields: readonly string[] = ["client.benchbook.version", "client.benchbook.commit"];
 
 /** Each stretch was measured by the same program: it is read as each begins, not while it runs. */
-function checkProgram({ snapshots, legs }: AuditInput): readonly Outcome[] {
+function checkProgram({ snapshots, legs, attempts }: AuditInput): readonly Outcome[] {
   const begins = snapshots.filter(({ scope }) => scope === "run-before");
   const changes = environmentChanges(begins, ({ id }) => programFields.includes(id));
   return bySpan(changes).map(({ span, changes: own }) =>
@@ -128,8 +150,8 @@ function checkProgram({ snapshots, legs }: AuditInput): readonly Outcome[] {
       severity: "fail",
       where: "environment",
       seen: {
-        zh: `benchbook 在${spanText(span, legs).zh}变化：${changeList(own)}`,
-        en: `benchbook changed ${spanText(span, legs).en}: ${changeList(own)}`,
+        zh: `benchbook 在${spanText(span, legs).zh}变化：${changeList(own, attempts).zh}`,
+        en: `benchbook changed ${spanText(span, legs).en}: ${changeList(own, attempts).en}`,
       },
       expected: { zh: "各段用同一版 benchbook", en: "one version of benchbook for all stretches" },
       mend: {
@@ -141,20 +163,21 @@ function checkProgram({ snapshots, legs }: AuditInput): readonly Outcome[] {
   );
 }
 
-type Span = Pick<EnvironmentChange, "fromLeg" | "toLeg">;
+interface Span {
+  readonly fromLeg: number;
+  readonly toLeg: number;
+}
 
 /** Changes between the same two stretches, or within the same one, together. */
 function bySpan(
   changes: readonly EnvironmentChange[],
 ): readonly { readonly span: Span; readonly changes: readonly EnvironmentChange[] }[] {
   const spans = new Map(
-    changes.map(({ fromLeg, toLeg }) => [`${fromLeg} ${toLeg}`, { fromLeg, toLeg }]),
+    changes.map(({ from, to }) => [`${from.leg} ${to.leg}`, { fromLeg: from.leg, toLeg: to.leg }]),
   );
   return [...spans.values()].map((span) => ({
     span,
-    changes: changes.filter(
-      ({ fromLeg, toLeg }) => fromLeg === span.fromLeg && toLeg === span.toLeg,
-    ),
+    changes: changes.filter(({ from, to }) => from.leg === span.fromLeg && to.leg === span.toLeg),
   }));
 }
 
@@ -168,10 +191,23 @@ function spanText({ fromLeg, toLeg }: Span, legs: AuditInput["legs"]): LocalText
       };
 }
 
-function changeList(changes: readonly EnvironmentChange[]): string {
-  return changes
-    .map(({ id, before, after }) => `${id} ${valueText(before)} → ${valueText(after)}`)
-    .join("; ");
+function changeList(
+  changes: readonly EnvironmentChange[],
+  attempts: AuditInput["attempts"],
+): LocalText {
+  const parts = changes.map((change): LocalText => {
+    const { id, before, after } = change;
+    const values = `${id} ${valueText(before)} → ${valueText(after)}`;
+    const when = whenText(change, attempts);
+    return {
+      zh: when === undefined ? values : `${values}（${when.zh}）`,
+      en: when === undefined ? values : `${values} (${when.en})`,
+    };
+  });
+  return {
+    zh: parts.map(({ zh }) => zh).join("；"),
+    en: parts.map(({ en }) => en).join("; "),
+  };
 }
 
 function fieldList(changes: readonly EnvironmentChange[]): string {
@@ -224,17 +260,27 @@ function checkStartsAgree(variant: Variant, starts: ReadyStarts): readonly Outco
 }
 
 /** All that an engine says of itself and that has to be the same at every start of a variant. */
-function identityOf(start: ReadyStart): string {
-  const { name, version, configDigest, maxModelLen, maxNumSeqs, env } = start.facts;
-  const variables = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([name, version, configDigest, maxModelLen, maxNumSeqs, variables]);
+function identityOf({ facts }: ReadyStart): string {
+  const { name, version, configDigest, container } = facts;
+  return JSON.stringify([name, version, configDigest, container?.digest, [...chosenOf(facts)]]);
 }
 
+/** What is compared, and what its configuration digest is of, by name. */
 function settingsOf({ facts }: ReadyStart): ReadonlyMap<string, unknown> {
-  const variables = Object.entries(facts.env).map(
-    ([name, value]) => [`env.${name}`, value] as const,
-  );
-  return new Map<string, unknown>([...Object.entries(facts.config ?? {}), ...variables]);
+  return new Map([...chosenOf(facts), ...Object.entries(facts.config ?? {})]);
+}
+
+/** Limits, settings and environment variables. */
+function chosenOf(facts: ReadyStart["facts"]): ReadonlyMap<string, unknown> {
+  const { env, maxModelLen, maxNumSeqs, settings } = facts;
+  // How many tokens the KV cache holds is measured at each start, from the memory that is free then.
+  const chosen = Object.entries(settings).filter(([name]) => name !== "kvCacheTokens");
+  const variables = Object.entries(env).map(([name, value]) => [`env.${name}`, value] as const);
+  return new Map<string, unknown>([
+    ...Object.entries({ maxModelLen, maxNumSeqs }),
+    ...chosen,
+    ...variables.sort(([a], [b]) => (a < b ? -1 : 1)),
+  ]);
 }
 
 /** Variants on the same declared engine must run the same version of it. */
@@ -271,9 +317,8 @@ function checkVariantsAgree(input: AuditInput): readonly Outcome[] {
 
 function checkModel(input: AuditInput, variant: Variant, starts: ReadyStarts): readonly Outcome[] {
   const field = (name: string): string => `model.${variant.name}.${name}`;
-  const kvDtype = starts.map(({ facts }) =>
-    settingOf(facts.config, "kv_cache_dtype", "cache_dtype", "kv_dtype"),
-  );
+  const says = (setting: "quantization" | "kvCacheDtype"): boolean =>
+    starts.some(({ facts }) => facts.settings[setting] !== undefined);
   const hasDigest = fieldOf(input, field("weights_digest"))?.state === "value";
   const missing: { readonly id: string; readonly name: LocalText }[] = [];
   // A digest of the weights pins more than the name of a revision does.
@@ -283,10 +328,11 @@ function checkModel(input: AuditInput, variant: Variant, starts: ReadyStarts): r
   if (!isKnown(input, field("weights_digest"))) {
     missing.push({ id: "weights_digest", name: { zh: "权重摘要", en: "weights digest" } });
   }
-  if (!isKnown(input, field("quantization"))) {
+  // That there is none is an answer too, of the model's folder or of the engine.
+  if (!isKnown(input, field("quantization")) && !says("quantization")) {
     missing.push({ id: "quantization", name: { zh: "量化配置", en: "quantization" } });
   }
-  if (!kvDtype.some((dtype) => dtype !== undefined && dtype !== null)) {
+  if (!says("kvCacheDtype")) {
     missing.push({ id: "kv_cache_dtype", name: { zh: "KV 缓存精度", en: "KV cache dtype" } });
   }
   if (missing.length === 0) return [];

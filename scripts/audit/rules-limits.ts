@@ -8,6 +8,7 @@ import {
   type AuditInput,
   fieldOf,
   found,
+  isLaunched,
   notChecked,
   numberField,
   type Outcome,
@@ -15,8 +16,10 @@ import {
   pass,
   plannedVariants,
   type Rule,
+  readyStarts,
   shareText,
 } from "./rule.ts";
+import { parallelismOf } from "./rules-settings.ts";
 import { thresholds } from "./thresholds.ts";
 
 export const limitRules: readonly Rule[] = [
@@ -155,9 +158,11 @@ function checkSteal(places: readonly Place[]): readonly Outcome[] {
 }
 
 function checkSharedMemory(input: AuditInput): readonly Outcome[] {
+  // /dev/shm here is that of the engine only where the engine is started here.
   const several = plannedVariants(input).some(
-    ({ engine }) =>
-      engine.kind !== "external" && Number(engine.args["tensor-parallel-size"] ?? 1) > 1,
+    (variant) =>
+      isLaunched(variant) &&
+      parallelismOf(variant, readyStarts(input, variant.name).at(-1)?.facts.settings) > 1,
   );
   if (!several) return [];
   const bytes = numberField(input, "host.shm_bytes");

@@ -1,4 +1,5 @@
 // Rules about settings: that the engine's limits hold the plan, and that what decides its speed is known.
+import type { EngineSettings } from "../engine/engine.ts";
 import type { LocalText, Variant } from "../experiment/experiment.ts";
 import { gpuPresence } from "./gpu-presence.ts";
 import {
@@ -8,10 +9,8 @@ import {
   isLaunched,
   notChecked,
   type Outcome,
-  type ReadyStart,
   type ReadyStarts,
   type Rule,
-  settingOf,
 } from "./rule.ts";
 
 export const settingsRules: readonly Rule[] = [
@@ -31,10 +30,13 @@ export const settingsRules: readonly Rule[] = [
     severity: "fail",
     name: { zh: "未声明的调试设置", en: "Undeclared debug settings" },
     text: {
-      zh: "没有未声明的 enforce-eager、调试日志或性能剖析",
-      en: "no enforce-eager, debug logging or profiler that the experiment does not declare",
+      zh: "没有未声明的 enforce-eager、随机权重、调试日志或性能剖析",
+      en: "no enforce-eager, random weights, debug logging or profiler that the experiment does not declare",
     },
-    needs: { zh: "生效配置，环境变量", en: "resolved configuration, environment variables" },
+    needs: {
+      zh: "引擎设置，非默认参数，环境变量",
+      en: "engine settings, non-default arguments, environment variables",
+    },
     check: (input) => eachVariant(input, checkDebug),
   },
   {
@@ -45,7 +47,7 @@ export const settingsRules: readonly Rule[] = [
       zh: "注意力后端、CUDA graph、分块预填充、前缀缓存、投机解码的设置已知",
       en: "attention backend, CUDA graph mode, chunked prefill, prefix caching and speculative decoding are known",
     },
-    needs: { zh: "生效配置", en: "resolved configuration" },
+    needs: { zh: "引擎设置，投机解码计数", en: "engine settings, speculation counters" },
     check: (input) =>
       eachVariant(input, (variant, starts) => checkSettings(input, variant, starts)),
   },
@@ -100,14 +102,26 @@ function checkLimits(input: AuditInput, variant: Variant, starts: ReadyStarts): 
       }),
     );
   }
-  return [...outcomes, ...checkParallelism(input, variant)];
+  return [...outcomes, ...checkParallelism(input, variant, facts?.settings)];
 }
 
-function checkParallelism(input: AuditInput, variant: Variant): readonly Outcome[] {
-  const sizes = ["tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"].map(
-    (name) => Number(argumentOf(variant, name) ?? 1),
+/** GPUs that a variant's engine spreads over: as it says itself, else as the experiment asks. */
+export function parallelismOf(variant: Variant, settings: EngineSettings | undefined): number {
+  const size = (told: number | undefined, argument: string): number =>
+    told ?? Number(argumentOf(variant, argument) ?? 1);
+  return (
+    size(settings?.tensorParallel, "tensor-parallel-size") *
+    size(settings?.pipelineParallel, "pipeline-parallel-size") *
+    size(settings?.dataParallel, "data-parallel-size")
   );
-  const needed = sizes.reduce((a, b) => a * b);
+}
+
+function checkParallelism(
+  input: AuditInput,
+  variant: Variant,
+  settings: EngineSettings | undefined,
+): readonly Outcome[] {
+  const needed = parallelismOf(variant, settings);
   if (needed <= 1) return [];
   const presence = gpuPresence(input);
   if (presence.kind === "unknown") {
@@ -147,8 +161,9 @@ function tooSmall(
 }
 
 function checkDebug(variant: Variant, starts: ReadyStarts): readonly Outcome[] {
-  const facts = starts.at(-1)?.facts;
-  if (facts?.config === undefined) {
+  const { config, env, nonDefaultArgs, settings } = lastOf(starts);
+  const isSilent = settings.enforceEager === undefined && settings.loadFormat === undefined;
+  if (isSilent && config === undefined && nonDefaultArgs === undefined) {
     return [
       notChecked(
         variant.name,
@@ -158,18 +173,18 @@ function checkDebug(variant: Variant, starts: ReadyStarts): readonly Outcome[] {
     ];
   }
   const declared = variant.engine.kind === "external" ? {} : variant.engine.env;
-  const undeclared: string[] = [];
-  if (
-    settingOf(facts.config, "enforce_eager") === true &&
-    argumentOf(variant, "enforce-eager") === undefined
-  ) {
-    undeclared.push("enforce-eager");
+  const seen = new Set<string>();
+  if (settings.enforceEager === true) seen.add("enforce-eager");
+  if (settings.loadFormat === "dummy") seen.add("load-format");
+  for (const [key, value] of Object.entries(nonDefaultArgs ?? {})) {
+    if (isDebugging(key, value)) seen.add(key.replaceAll("_", "-"));
   }
-  for (const [name, value] of Object.entries(facts.env)) {
-    const debugs = /LOG(GING)?_LEVEL$/.test(name) && /^(debug|trace)$/i.test(value);
-    if ((debugs || name.includes("PROFILER")) && declared[name] === undefined)
-      undeclared.push(name);
-  }
+  const undeclared = [
+    ...[...seen].filter((name) => argumentOf(variant, name) === undefined),
+    ...Object.entries(env).flatMap(([name, value]) =>
+      isDebugging(name, value) && declared[name] === undefined ? [name] : [],
+    ),
+  ];
   if (undeclared.length === 0) return [];
   const list = undeclared.join(", ");
   return [
@@ -189,8 +204,20 @@ function checkDebug(variant: Variant, starts: ReadyStarts): readonly Outcome[] {
   ];
 }
 
+/** "VLLM_LOGGING_LEVEL=DEBUG", "uvicorn_log_level: debug", whatever names a profiler and is not off. */
+function isDebugging(name: string, value: string | number | boolean | null): boolean {
+  if (/profil/i.test(name)) return value !== null && value !== false && value !== "";
+  return /log(ging)?_level$/i.test(name) && /^(debug|trace)$/i.test(String(value));
+}
+
+function lastOf(starts: ReadyStarts): ReadyStarts[0]["facts"] {
+  return (starts.at(-1) ?? starts[0]).facts;
+}
+
 interface DecisiveSetting {
-  readonly keys: readonly string[];
+  /** For machines. */
+  readonly id: string;
+  readonly isKnown: (settings: EngineSettings) => boolean;
   readonly name: LocalText;
   /** Has a meaning only where there is a GPU. */
   readonly gpuOnly?: true;
@@ -200,28 +227,34 @@ interface DecisiveSetting {
 
 const decisiveSettings: readonly DecisiveSetting[] = [
   {
-    keys: ["attention_backend", "attention_config.backend"],
+    id: "attention_backend",
+    isKnown: ({ attentionBackend }) => attentionBackend !== undefined,
     name: { zh: "注意力后端", en: "attention backend" },
     embedded: false,
   },
   {
-    keys: ["cudagraph_mode", "enforce_eager", "disable_cuda_graph"],
+    id: "cuda_graphs",
+    // Eager execution is an answer: there are none.
+    isKnown: ({ cudaGraphs, enforceEager }) => cudaGraphs !== undefined || enforceEager === true,
     name: { zh: "CUDA graph", en: "CUDA graph mode" },
     gpuOnly: true,
     embedded: false,
   },
   {
-    keys: ["enable_chunked_prefill", "chunked_prefill_enabled", "chunked_prefill_size"],
+    id: "chunked_prefill",
+    isKnown: ({ chunkedPrefill }) => chunkedPrefill !== undefined,
     name: { zh: "分块预填充", en: "chunked prefill" },
     embedded: true,
   },
   {
-    keys: ["enable_prefix_caching", "disable_radix_cache"],
+    id: "prefix_caching",
+    isKnown: ({ prefixCaching }) => prefixCaching !== undefined,
     name: { zh: "前缀缓存", en: "prefix caching" },
     embedded: true,
   },
   {
-    keys: ["speculative_config", "speculative_algorithm"],
+    id: "speculative",
+    isKnown: ({ speculative }) => speculative !== undefined,
     name: { zh: "投机解码", en: "speculative decoding" },
     embedded: false,
   },
@@ -232,8 +265,8 @@ function checkSettings(
   variant: Variant,
   starts: ReadyStarts,
 ): readonly Outcome[] {
-  const config = starts.at(-1)?.facts.config;
-  if (config === undefined) {
+  const { config, settings } = lastOf(starts);
+  if (config === undefined && Object.values(settings).every((value) => value === undefined)) {
     return [
       notChecked(
         variant.name,
@@ -242,13 +275,11 @@ function checkSettings(
       ),
     ];
   }
-  const keys = Object.keys(config);
-  const discloses = (name: string): boolean => keys.some((key) => `.${key}.`.includes(`.${name}.`));
   const noGpu = gpuPresence(input).kind === "none";
   const missing = decisiveSettings
     .filter(({ embedded }) => embedded || variant.engine.kind !== "embedded")
     .filter(({ gpuOnly }) => gpuOnly !== true || !noGpu)
-    .filter((setting) => !setting.keys.some(discloses));
+    .filter(({ isKnown }) => !isKnown(settings));
   const outcomes: Outcome[] = [];
   if (missing.length > 0) {
     outcomes.push(
@@ -264,42 +295,41 @@ function checkSettings(
           zh: "让引擎报告生效配置（vLLM：VLLM_SERVER_DEV_MODE=1），或在 args 中写明",
           en: "let the engine report its configuration (vLLM: VLLM_SERVER_DEV_MODE=1), or set it in args",
         },
-        evidence: { missing: missing.map(({ keys: [key] }) => key ?? "").join(" ") },
+        evidence: { missing: missing.map(({ id }) => id).join(" ") },
       }),
     );
   }
-  return [...outcomes, ...checkSpeculation(variant, config)];
+  return [...outcomes, ...checkSpeculation(input, variant, settings)];
 }
 
 /** Speculative decoding makes speed a property of the text; without its acceptance it says nothing. */
 function checkSpeculation(
+  { measured }: AuditInput,
   variant: Variant,
-  config: NonNullable<ReadyStart["facts"]["config"]>,
+  { speculative }: EngineSettings,
 ): readonly Outcome[] {
-  const on = Object.entries(config).some(
-    ([key, value]) =>
-      /(^|\.)speculative_(config|algorithm)(\.|$)/.test(key) &&
-      value !== null &&
-      value !== "" &&
-      value !== "None",
+  if (speculative === undefined || speculative === "none") return [];
+  const silent = measured.filter(
+    ({ estimates }) =>
+      estimates.variant === variant.name &&
+      estimates.estimates.get("spec_acceptance_length")?.value === undefined,
   );
-  if (!on) return [];
-  return [
+  return silent.map(({ estimates: { point } }) =>
     found({
       severity: "fail",
-      where: variant.name,
+      where: point,
       seen: {
-        zh: "启用了投机解码，没有接受长度",
-        en: "speculative decoding is on, and its acceptance length is not recorded",
+        zh: `启用了投机解码（${speculative}），没有接受长度`,
+        en: `speculative decoding is on (${speculative}), and its acceptance length is not recorded`,
       },
       expected: { zh: "给出平均接受长度", en: "a mean acceptance length" },
       mend: {
-        zh: "关闭投机解码，或记录接受长度",
-        en: "turn speculative decoding off, or record its acceptance length",
+        zh: "关闭投机解码，或让引擎在 /metrics 给出草稿数与接受数",
+        en: "turn speculative decoding off, or let the engine count drafts and accepted tokens in /metrics",
       },
-      evidence: { speculative: true },
+      evidence: { speculative },
     }),
-  ];
+  );
 }
 
 function argumentOf(variant: Variant, name: string): string | number | boolean | undefined {

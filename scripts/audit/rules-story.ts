@@ -1,5 +1,12 @@
 // Rules about how the run went: seams, engines that died, trials that are missing, tokens that the
-// server did not count.
+// server did not count or counted otherwise.
+import type { LocalText } from "../experiment/experiment.ts";
+import {
+  type CounterAgreement,
+  counterAgreement,
+  type NoAgreement,
+} from "../stats/counter-agreement.ts";
+import { formatNumber } from "../units.ts";
 import {
   type AuditInput,
   eachPoint,
@@ -9,7 +16,9 @@ import {
   type Outcome,
   orPass,
   type Rule,
+  shareText,
 } from "./rule.ts";
+import { thresholds } from "./thresholds.ts";
 
 export const storyRules: readonly Rule[] = [
   {
@@ -55,6 +64,17 @@ export const storyRules: readonly Rule[] = [
     },
     needs: { zh: "服务端的 usage", en: "usage of the server" },
     check: (input) => eachPoint(input, checkTokenSources),
+  },
+  {
+    id: "S6",
+    severity: "fail",
+    name: { zh: "客户端与引擎计数一致", en: "Client and server count the same" },
+    text: {
+      zh: "试次内客户端 usage 之和与引擎 token 计数的增量一致；未完成的请求作为上下界",
+      en: "over each trial the client's usage adds up to what the engine's token counters counted; requests that did not complete are a bound",
+    },
+    needs: { zh: "usage，试次首尾的引擎计数", en: "usage, engine counters at the trial's ends" },
+    check: (input) => eachPoint(input, checkTokenCounts),
   },
 ];
 
@@ -179,4 +199,85 @@ function checkTokenSources({ estimates }: MeasuredPoint): readonly Outcome[] {
       evidence: { ...tokenSources },
     }),
   ];
+}
+
+/** Tokens that the engine counted beyond the client's are somebody else's; fewer are a count gone wrong. */
+function checkTokenCounts({ estimates, samples }: MeasuredPoint): readonly Outcome[] {
+  const { point } = estimates;
+  const agreements = samples.flatMap((trial) =>
+    counterAgreement(trial).map((agreement) => ({ round: trial.round, agreement })),
+  );
+  const compared = agreements.flatMap(({ round, agreement }) =>
+    agreement.kind === "compared" ? [{ round, ...agreement }] : [],
+  );
+  const [worst] = compared.toSorted((a, b) => Math.abs(b.off) - Math.abs(a.off));
+  if (worst === undefined) {
+    const why = agreements.flatMap(({ agreement }) =>
+      agreement.kind === "unknown" ? [agreement.why] : [],
+    )[0];
+    const text = noAgreement[why ?? "no_counter"];
+    return [notChecked(point, text.zh, text.en)];
+  }
+  if (Math.abs(worst.off) <= thresholds.tokenCountsDiffer.value) return [];
+  return [differingCounts(point, worst)];
+}
+
+const noAgreement: Readonly<Record<NoAgreement, LocalText>> = {
+  no_counter: {
+    zh: "引擎没有 token 计数",
+    en: "the engine has no counters of tokens",
+  },
+  counter_reset: {
+    zh: "引擎在试次内重启过，计数归零",
+    en: "the engine was started again within the trial, and its counters with it",
+  },
+  not_covered: {
+    zh: "首个请求之前或最后一个请求之后没有引擎读数",
+    en: "there is no reading of the engine before the first request or after the last",
+  },
+  no_usage: {
+    zh: "有完成的请求没有 usage（见 S5）",
+    en: "completed requests came without usage (see S5)",
+  },
+};
+
+function differingCounts(
+  point: string,
+  {
+    round,
+    tokens,
+    client,
+    server,
+    off,
+  }: { readonly round: number } & Extract<CounterAgreement, { kind: "compared" }>,
+): Outcome {
+  const kind: LocalText =
+    tokens === "prompt" ? { zh: "输入", en: "prompt" } : { zh: "输出", en: "output" };
+  const low = formatNumber(client.low, 0);
+  const high = formatNumber(client.high, 0);
+  const known: LocalText =
+    client.low === client.high
+      ? { zh: low, en: low }
+      : { zh: `${low} 到 ${high}`, en: `${low} to ${high}` };
+  const share = shareText(Math.abs(off));
+  const isMore = off > 0;
+  return found({
+    severity: off > thresholds.foreignTokens.value ? "fail" : "warn",
+    where: point,
+    seen: {
+      zh: `第 ${round} 轮引擎计入 ${formatNumber(server, 0)} 个${kind.zh} token，客户端 usage 合计 ${known.zh} 个：${isMore ? "多" : "少"} ${share.zh}`,
+      en: `in round ${round} the engine counted ${formatNumber(server, 0)} ${kind.en} tokens, the client's usage adds up to ${known.en}: ${share.en} ${isMore ? "more" : "less"}`,
+    },
+    expected: { zh: "两者相差不超过 0.5%", en: "the two within 0.5 %" },
+    mend: isMore
+      ? {
+          zh: "查是否有别的客户端在用这一引擎；试次期间引擎只应处理计划的负载",
+          en: "look for other clients of the engine: during a trial it should serve the planned load alone",
+        }
+      : {
+          zh: "查引擎前的网关是否自带缓存、改写 usage，或把请求分给了别的引擎",
+          en: "look for a gateway that caches, rewrites usage, or hands requests to other engines",
+        },
+    evidence: { round, tokens, server, clientLow: client.low, clientHigh: client.high, off },
+  });
 }

@@ -69,8 +69,10 @@ export interface EngineReading {
   readonly prefixHitsTotal: number | undefined;
   /** Hit rate that the engine itself gives, 0..1 (vLLM V0): of its whole life or a sliding window, not of a trial. */
   readonly prefixHitRate: number | undefined;
-  /** Prompt tokens that the engine took from a cache. */
+  /** Prompt tokens that the engine took from a cache, its own or a remote one. */
   readonly promptTokensCachedTotal: number | undefined;
+  /** Of those, whose KV came from another instance or store (vLLM's KV connectors): no hit of its own cache. */
+  readonly promptTokensRemoteTotal?: number | undefined;
   readonly preemptionsTotal: number | undefined;
   /** Speculative decoding: drafts made, tokens in them, tokens accepted. */
   readonly draftsTotal: number | undefined;

@@ -4,8 +4,8 @@ import { startFaultyServer } from "../testing/faulty-server.ts";
 import { type LocalServer, startLocalServer } from "../testing/local-server.ts";
 import { startPacedServer } from "../testing/paced-server.ts";
 import { nowMs } from "../units.ts";
-import type { EngineReading } from "./request-record.ts";
-import { type WatchEnd, waitUntilIdle, watchEngine } from "./telemetry.ts";
+import type { EngineReading, WatchEnd } from "./request-record.ts";
+import { waitUntilIdle, watchEngine } from "./telemetry.ts";
 
 const servers: LocalServer[] = [];
 afterEach(async () => {
@@ -106,6 +106,68 @@ describe("watchEngine", () => {
     const { readings, end } = await watch(url, 2, ({ length }) => length === 2);
     expect(readings.map(({ running }) => running)).toEqual([1, 1, 1]);
     expect(end).toMatchObject({ readings: 3, missed: 2 });
+  });
+
+  /** A server whose page counts how often it was asked. */
+  async function counting(onAsked: (asked: number) => void = () => undefined) {
+    let asked = 0;
+    return keep(
+      await startLocalServer((_request, response) => {
+        asked += 1;
+        onAsked(asked);
+        response.end(`vllm:prompt_tokens_total ${asked}\n`);
+        return Promise.resolve();
+      }),
+    );
+  }
+
+  it("reads at once when it is asked to, and again where that came while it was reading", async () => {
+    const readNow = new EventTarget();
+    const ask = (): void => void readNow.dispatchEvent(new Event("read"));
+    const { url } = await counting((asked) => {
+      if (asked === 2) ask();
+    });
+    const end = new AbortController();
+    const options = { everyMs: 3_600_000, zeroMs: nowMs(), signal: end.signal, readNow };
+    const watching = watchEngine(endpointOf(url), options);
+    const next = async () => {
+      const { value, done } = await watching.next();
+      return done === true ? value : value.promptTokensTotal;
+    };
+    expect(await next()).toBe(1);
+    // It sleeps for an hour now; one event wakes it, and the one that came during that reading too.
+    const second = next();
+    ask();
+    expect(await second).toBe(2);
+    expect(await next()).toBe(3);
+    const last = next();
+    end.abort();
+    expect(await last).toBe(4);
+    expect(await next()).toMatchObject({ readings: 4, missed: 0 });
+    // Nobody listens any more.
+    ask();
+    expect((await watching.next()).done).toBe(true);
+  });
+
+  it("finds the page of trtllm-serve, whose /metrics is something else", async () => {
+    const asked: string[] = [];
+    const { url } = keep(
+      await startLocalServer((request, response) => {
+        asked.push(request.url ?? "");
+        response.end(
+          request.url === "/prometheus/metrics" ? "trtllm_num_requests_running 2\n" : "[]",
+        );
+        return Promise.resolve();
+      }),
+    );
+    const { readings } = await watch(url, 2, ({ length }) => length === 2);
+    expect(readings.map(({ running }) => running)).toEqual([2, 2, 2]);
+    expect(asked).toEqual([
+      "/metrics",
+      "/prometheus/metrics",
+      "/prometheus/metrics",
+      "/prometheus/metrics",
+    ]);
   });
 
   it("outlives an engine that is not there", async () => {

@@ -6,7 +6,7 @@ import type { EngineEndpoint } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { nowMs } from "../units.ts";
 import { type EngineGauges, parseMetrics } from "./metrics-text.ts";
-import type { EngineReading } from "./request-record.ts";
+import type { EngineReading, WatchEnd } from "./request-record.ts";
 
 export interface WatchOptions {
   /** Time from one reading to the next. */
@@ -15,38 +15,37 @@ export interface WatchOptions {
   readonly zeroMs: number;
   /** Ends the watch, after one last reading. */
   readonly signal: AbortSignal;
+  /** Its "read" events ask for a reading at once, between the regular ones: a phase of the load began. */
+  readonly readNow?: EventTarget;
   readonly clock?: () => number;
-}
-
-/** How a watch ended. */
-export interface WatchEnd {
-  readonly readings: number;
-  /** Readings that failed; the watch went on. */
-  readonly missed: number;
-  /** Mean time of one reading; undefined without one. */
-  readonly meanCostMs: number | undefined;
-  /** Why there is nothing to watch ("HTTP 404 from /metrics"); undefined: it ran until the signal. */
-  readonly unavailable: string | undefined;
 }
 
 /** Longest to wait for one page. */
 const pageMs = 5000;
 
 /**
- * Yields a reading at once, one every `everyMs`, and a last one when the signal comes. Await the
- * first before a load begins, and counters can be compared over the whole trial. An engine without
+ * Yields a reading at once, one every `everyMs`, one whenever `readNow` asks, and a last one when the
+ * signal comes. Await the first before a load begins, and counters can be compared over the whole
+ * trial. An engine without
  * such a page ends the watch at once, with the reason in the return value; a page that fails once in
  * a while is counted and passed over.
  */
 export async function* watchEngine(
   endpoint: EngineEndpoint,
-  { everyMs, zeroMs, signal, clock = nowMs }: WatchOptions,
+  { everyMs, zeroMs, signal, readNow, clock = nowMs }: WatchOptions,
 ): AsyncGenerator<EngineReading, WatchEnd, undefined> {
   const page = openMetricsPage(endpoint);
   const startedAtMs = clock();
   let readings = 0;
   let missed = 0;
   let costMs = 0;
+  let asks = 0;
+  let wake = (): void => undefined;
+  const onRead = (): void => {
+    asks += 1;
+    wake();
+  };
+  readNow?.addEventListener("read", onRead);
   const end = (unavailable?: string): WatchEnd => ({
     readings,
     missed,
@@ -56,6 +55,8 @@ export async function* watchEngine(
   try {
     for (;;) {
       const isLast = signal.aborted;
+      // Whoever asks while a page is on its way may mean a later moment than that page's.
+      const asksBefore = asks;
       const askedAtMs = clock();
       const answer = await page.read();
       const atMs = clock();
@@ -68,10 +69,16 @@ export async function* watchEngine(
         missed += 1;
       }
       if (isLast) return end();
+      if (asks > asksBefore) continue;
       const elapsedMs = clock() - startedAtMs;
-      await sleepUnless(signal, everyMs - (elapsedMs % everyMs));
+      const nap = new AbortController();
+      wake = () => {
+        nap.abort();
+      };
+      await sleepUnless(AbortSignal.any([signal, nap.signal]), everyMs - (elapsedMs % everyMs));
     }
   } finally {
+    readNow?.removeEventListener("read", onRead);
     await page.close();
   }
 }
@@ -129,6 +136,9 @@ type Answer =
   | { readonly kind: "absent"; readonly reason: string }
   | { readonly kind: "failed"; readonly reason: string };
 
+/** trtllm-serve answers the first with JSON of its own and has the usual text at the second. */
+const metricsPaths = ["/metrics", "/prometheus/metrics"] as const;
+
 const absentStatuses: readonly number[] = [401, 403, 404, 405, 501];
 
 function openMetricsPage(endpoint: EngineEndpoint): {
@@ -137,28 +147,35 @@ function openMetricsPage(endpoint: EngineEndpoint): {
 } {
   const base = new URL(endpoint.baseUrl);
   const client = new Client(base.origin, { headersTimeout: pageMs, bodyTimeout: pageMs });
-  const path = `${base.pathname.replace(/\/+$/, "")}/metrics`;
+  const folder = base.pathname.replace(/\/+$/, "");
+  const readPath = async (path: string): Promise<Answer> => {
+    try {
+      const { statusCode, body } = await client.request({
+        path: folder + path,
+        method: "GET",
+        headers: endpoint.headers,
+      });
+      const text = await body.text();
+      if (absentStatuses.includes(statusCode)) {
+        return { kind: "absent", reason: `HTTP ${statusCode} from ${path}` };
+      }
+      if (statusCode !== 200) return { kind: "failed", reason: `HTTP ${statusCode} from ${path}` };
+      const gauges = parseMetrics(text);
+      return Object.values(gauges).every((value) => value === undefined)
+        ? { kind: "absent", reason: `${path} has no series that benchbook knows` }
+        : { kind: "read", gauges };
+    } catch (error) {
+      return { kind: "failed", reason: messageOf(error) };
+    }
+  };
+  let path: string = metricsPaths[0];
   return {
     async read() {
-      try {
-        const { statusCode, body } = await client.request({
-          path,
-          method: "GET",
-          headers: endpoint.headers,
-        });
-        const text = await body.text();
-        if (absentStatuses.includes(statusCode)) {
-          return { kind: "absent", reason: `HTTP ${statusCode} from /metrics` };
-        }
-        if (statusCode !== 200)
-          return { kind: "failed", reason: `HTTP ${statusCode} from /metrics` };
-        const gauges = parseMetrics(text);
-        return Object.values(gauges).every((value) => value === undefined)
-          ? { kind: "absent", reason: "/metrics has no series that benchbook knows" }
-          : { kind: "read", gauges };
-      } catch (error) {
-        return { kind: "failed", reason: messageOf(error) };
-      }
+      const answer = await readPath(path);
+      if (answer.kind !== "absent" || path !== metricsPaths[0]) return answer;
+      const other = await readPath(metricsPaths[1]);
+      if (other.kind === "read") [, path] = metricsPaths;
+      return other.kind === "read" ? other : answer;
     },
     close: () => client.destroy(),
   };

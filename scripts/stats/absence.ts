@@ -32,6 +32,23 @@ export const absenceReasons = {
     zh: "引擎计数器在试次内变小：引擎重启过",
     en: "an engine counter went down in the trial: the engine restarted",
   },
+  no_draft: {
+    zh: "试次内引擎没有投机解码的草稿",
+    en: "the engine made no speculative draft in the trial",
+  },
+  no_draft_counter: {
+    zh: "引擎没有投机解码计数",
+    en: "the engine has no counters of speculative decoding",
+  },
+  no_gpu: { zh: "引擎不在 GPU 上运行", en: "the engine runs on no GPU" },
+  no_gpu_count: {
+    zh: "引擎使用的 GPU 数未知",
+    en: "how many GPUs the engine uses is not known",
+  },
+  no_gpu_power: {
+    zh: "没有覆盖窗口的 GPU 功率读数",
+    en: "no GPU power readings cover the window",
+  },
   no_engine_gauge: {
     zh: "窗口内没有引擎读数",
     en: "no engine reading fell into the window",

@@ -9,6 +9,7 @@ type MetricNeed =
   | "input_tokens"
   | "cached_tokens"
   | "engine_gauges"
+  | "engine_counters"
   | "planned_concurrency"
   | "warmup"
   | "slo"
@@ -203,8 +204,8 @@ const entries = [
     needs: ["stream", "input_tokens", "cached_tokens"],
     name: { zh: "预填充吞吐（计算的）", en: "prefill throughput, computed" },
     formula: {
-      zh: "窗口内得到首个输出的请求中，未命中前缀缓存的输入 token 数 / 窗口长度",
-      en: "prompt tokens not served from the prefix cache, of requests whose first output fell into the window / window",
+      zh: "窗口内得到首个输出的请求中，未命中前缀缓存的输入 token 数 / 窗口长度；没有 cached_tokens 时按引擎计数的命中占比折算",
+      en: "prompt tokens not served from the prefix cache, of requests whose first output fell into the window / window; without cached_tokens by the share that the engine's counters give",
     },
     source: own,
     version: 1,
@@ -268,6 +269,57 @@ const entries = [
       en: "sum of cached_tokens / sum of input tokens over the measured requests; where the server gives none, delta hits / delta queries between the trial's first and last reading",
     },
     source: own,
+    version: 1,
+    statistics: "one_value",
+  },
+  {
+    id: "hit_rate_counters",
+    symbol: undefined,
+    unit: "ratio",
+    decimals: 4,
+    better: "neither",
+    needs: ["engine_counters"],
+    name: {
+      zh: "前缀缓存命中率（引擎计数）",
+      en: "prefix cache hit rate by the engine's counters",
+    },
+    formula: {
+      zh: "试次首尾两次读数间，引擎命中 token 的增量 / 查询 token 的增量，含预热与填充请求；不计查询的引擎取命中缓存的输入 token 增量 / 输入 token 增量；远端 KV 缓存的命中不计入",
+      en: "delta hits / delta queries, in tokens, between the trial's first and last reading, warm-up and fillers included; for engines that count no queries, delta cached prompt tokens / delta prompt tokens; hits of a remote KV cache are not among them",
+    },
+    source: own,
+    version: 1,
+    statistics: "one_value",
+  },
+  {
+    id: "spec_acceptance_length",
+    symbol: undefined,
+    unit: "token",
+    decimals: 2,
+    better: "higher",
+    needs: ["engine_counters"],
+    name: { zh: "投机解码接受长度", en: "acceptance length of speculative decoding" },
+    formula: {
+      zh: "1 + 接受的草稿 token 数 / 草稿次数，取试次首尾两次读数间的增量；1 为每次草稿都未被接受",
+      en: "1 + accepted draft tokens / drafts, both the growth between the trial's first and last reading; 1 where nothing is ever accepted",
+    },
+    source: "vLLM",
+    version: 1,
+    statistics: "one_value",
+  },
+  {
+    id: "spec_acceptance_rate",
+    symbol: undefined,
+    unit: "ratio",
+    decimals: 4,
+    better: "higher",
+    needs: ["engine_counters"],
+    name: { zh: "投机解码接受率", en: "acceptance rate of speculative decoding" },
+    formula: {
+      zh: "接受的草稿 token 数 / 草稿 token 数，取试次首尾两次读数间的增量",
+      en: "accepted draft tokens / draft tokens, both the growth between the trial's first and last reading",
+    },
+    source: "vLLM",
     version: 1,
     statistics: "one_value",
   },
@@ -424,8 +476,8 @@ const entries = [
     needs: ["stream", "output_tokens", "gpu_power"],
     name: { zh: "每 token 能耗", en: "energy per token" },
     formula: {
-      zh: "窗口内 GPU 功率的积分 / 输出 token 数",
-      en: "integral of GPU power over the window / output tokens",
+      zh: "窗口内 GPU 功率读数的梯形积分 / 窗口内产出的输出 token 数；引擎使用的 GPU 之和，不知道是哪几块时取读到的全部 GPU",
+      en: "trapezoid integral of the GPUs' power readings over the window / output tokens emitted in it; summed over the engine's GPUs, over all that were read where its own are not known",
     },
     source: own,
     version: 1,
@@ -439,7 +491,10 @@ const entries = [
     better: "higher",
     needs: ["stream", "output_tokens", "gpu_count"],
     name: { zh: "每 GPU 输出吞吐", en: "output throughput per GPU" },
-    formula: { zh: "输出吞吐 / GPU 数", en: "output throughput / GPUs" },
+    formula: {
+      zh: "输出吞吐 / 引擎使用的 GPU 数（张量、流水线、数据并行之积）",
+      en: "output throughput / GPUs of the engine (tensor x pipeline x data parallelism)",
+    },
     source: own,
     version: 1,
     statistics: "one_value",

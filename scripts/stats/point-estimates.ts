@@ -5,6 +5,7 @@ import type { SloLimit } from "../experiment/experiment.ts";
 import { percentileFloor } from "../experiment/percentile-floor.ts";
 import type { AbsenceReason } from "./absence.ts";
 import { parseEstimateKey } from "./estimate-key.ts";
+import type { EngineGpus } from "./gpu-metrics.ts";
 import type { EstimateFacts } from "./interval-note.ts";
 import {
   isNoisy,
@@ -22,10 +23,10 @@ import {
   requestLatencies,
   type TokenSummary,
   type TrialMetrics,
-  type TrialValue,
   tokenSummary,
   trialMetrics,
 } from "./trial-metrics.ts";
+import type { TrialValue } from "./trial-value.ts";
 
 /** From this many rounds on the order-statistic interval of the median round is given too. */
 const medianRoundFrom = 10;
@@ -38,6 +39,8 @@ export interface PointEstimateOptions {
   readonly oneProcess: boolean;
   /** Every round sees prompts of its own. */
   readonly freshPrompts: boolean;
+  /** GPUs of the point's engine; absent: not known. */
+  readonly gpus?: EngineGpus | undefined;
 }
 
 export interface PointEstimates {

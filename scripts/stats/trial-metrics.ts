@@ -2,12 +2,29 @@
 // intervals are made of.
 import { mean as meanOf, sum as sumOf } from "simple-statistics";
 import type { SloLimit } from "../experiment/experiment.ts";
-import type { AbsenceReason } from "./absence.ts";
+import {
+  hitRate,
+  hitRateByCounters,
+  promptThroughput,
+  specAcceptanceLength,
+  specAcceptanceRate,
+} from "./cache-metrics.ts";
 import { percentileKey } from "./estimate-key.ts";
+import { type EngineGpus, energyPerToken, throughputPerGpu, unknownGpus } from "./gpu-metrics.ts";
 import type { MetricId } from "./metrics.ts";
 import { meanOfSorted, quantile7, sortAscending } from "./quantiles.ts";
 import { meetsSlo, requestMetrics } from "./request-metrics.ts";
-import type { Absence, RequestSample, TrialSamples } from "./samples.ts";
+import type { RequestSample, TrialSamples } from "./samples.ts";
+import {
+  absent,
+  type Cohort,
+  inWindow,
+  isNumber,
+  notCollected,
+  notDefined,
+  type TrialValue,
+  valueOf,
+} from "./trial-value.ts";
 import {
   achievedConcurrency,
   completionsIn,
@@ -18,11 +35,6 @@ import {
   windowSeconds,
   windowTokensOf,
 } from "./window.ts";
-
-/** A trial's value of one metric with the requests behind it, or why it has none. */
-export type TrialValue =
-  | { readonly kind: "value"; readonly value: number; readonly requests: number }
-  | { readonly kind: "absent"; readonly absence: Absence };
 
 /** Latencies of which percentiles are taken over requests. */
 export const requestLatencies = ["ttft", "e2e", "tpot", "client_delay"] as const;
@@ -65,14 +77,8 @@ export interface TrialMetricsOptions {
   /** 0 < p < 100. */
   readonly percentiles: readonly number[];
   readonly slo: readonly SloLimit[];
-}
-
-/** What every metric of a trial is made from. */
-interface Cohort {
-  readonly trial: TrialSamples;
-  readonly window: Window | undefined;
-  readonly measured: readonly RequestSample[];
-  readonly completed: readonly RequestSample[];
+  /** GPUs of the engine; absent: not known. */
+  readonly gpus?: EngineGpus | undefined;
 }
 
 /** Every metric of one trial. */
@@ -94,7 +100,7 @@ export function trialMetrics(trial: TrialSamples, options: TrialMetricsOptions):
         ),
       ),
       ...interTokenLatency(cohort, options.percentiles),
-      ...singleValues(cohort, latencies, options.slo),
+      ...singleValues(cohort, latencies, options),
     ]),
     latencies,
     measured: measured.length,
@@ -110,21 +116,25 @@ export function trialMetrics(trial: TrialSamples, options: TrialMetricsOptions):
 function singleValues(
   cohort: Cohort,
   latencies: TrialMetrics["latencies"],
-  slo: readonly SloLimit[],
+  { slo, gpus = unknownGpus }: TrialMetricsOptions,
 ): readonly (readonly [MetricId, TrialValue])[] {
+  const outputTps = outputThroughput(cohort);
   const decodeTps = decodeSpeed(cohort, latencies.tpot);
   return [
     ["tpot_ratio", tpotRatio(cohort)],
     ["chunks_per_token", chunksPerToken(cohort)],
     ["coalesced_share", coalescedShare(cohort)],
     ["qps", completionRate(cohort)],
-    ["output_tps", outputThroughput(cohort)],
+    ["output_tps", outputTps],
     ["prompt_tps_computed", promptThroughput(cohort, "computed")],
     ["prompt_tps_cached", promptThroughput(cohort, "cached")],
     ["prompt_tps_request", promptSpeed(cohort)],
     ["decode_tps", decodeTps],
     ["tps_per_user", decodeTps],
     ["hit_rate", hitRate(cohort)],
+    ["hit_rate_counters", hitRateByCounters(cohort)],
+    ["spec_acceptance_length", specAcceptanceLength(cohort)],
+    ["spec_acceptance_rate", specAcceptanceRate(cohort)],
     ["concurrency_achieved", concurrency(cohort, (achieved) => achieved)],
     ["idle_share", idleShare(cohort)],
     ["concurrency_running", gaugeMean(cohort, "running")],
@@ -132,6 +142,8 @@ function singleValues(
     ["cold_burst", coldBurst(cohort)],
     ["goodput", goodput(cohort, slo)],
     ["slo_share", sloShare(cohort, slo)],
+    ["energy_per_token", energyPerToken(cohort, outputTps, gpus)],
+    ["tps_per_gpu", throughputPerGpu(outputTps, gpus)],
   ];
 }
 
@@ -246,23 +258,6 @@ function outputThroughput(cohort: Cohort): TrialValue {
   });
 }
 
-/** A request's prompt counts where its first output fell into the window: by then it was prefilled. */
-function promptThroughput(cohort: Cohort, part: "computed" | "cached"): TrialValue {
-  return inWindow(cohort, (window) => {
-    const share = cachedShare(cohort);
-    if (share.kind === "absent") return absent(share.absence);
-    const prefilled = cohort.trial.requests.filter(
-      ({ firstAtMs }) => firstAtMs !== undefined && isWithin(firstAtMs, window),
-    );
-    const tokens = prefilled.map((request) => {
-      const input = request.inputTokens ?? request.plannedInputTokens;
-      const cached = request.cachedTokens ?? input * share.value;
-      return part === "cached" ? cached : input - cached;
-    });
-    return valueOf(sumOf(tokens) / windowSeconds(window), prefilled.length);
-  });
-}
-
 /** Mean input tokens over mean TTFT: a ratio of means, since a mean of ratios favours short waits. */
 function promptSpeed(cohort: Cohort): TrialValue {
   let tokens = 0;
@@ -284,41 +279,6 @@ function promptSpeed(cohort: Cohort): TrialValue {
 function decodeSpeed(cohort: Cohort, tpotsMs: readonly number[]): TrialValue {
   if (tpotsMs.length === 0) return absentLatency("tpot", cohort);
   return valueOf(1000 / meanOf([...tpotsMs]), tpotsMs.length);
-}
-
-/** Hit rate, except that an engine which never asked its cache has a share of 0 and no rate. */
-function cachedShare(cohort: Cohort): TrialValue {
-  const rate = hitRate(cohort);
-  const neverAsked =
-    rate.kind === "absent" &&
-    rate.absence.kind === "not_defined" &&
-    rate.absence.why === ("no_cache_query" satisfies AbsenceReason);
-  return neverAsked ? valueOf(0, cohort.completed.length) : rate;
-}
-
-/** From usage where every completed request has it, else from the engine's counters. */
-function hitRate(cohort: Cohort): TrialValue {
-  const { completed, trial } = cohort;
-  if (completed.length === 0) return absent({ kind: "no_completed_request" });
-  const inputs = completed.map((request) => request.inputTokens).filter(isNumber);
-  const cached = completed.map((request) => request.cachedTokens).filter(isNumber);
-  if (cached.length === completed.length && inputs.length === cached.length && sumOf(inputs) > 0) {
-    return valueOf(sumOf(cached) / sumOf(inputs), completed.length);
-  }
-  const queries = deltaOf(trial.engine.map((reading) => reading.prefixQueriesTotal));
-  const hits = deltaOf(trial.engine.map((reading) => reading.prefixHitsTotal));
-  if (queries === undefined || hits === undefined) return notCollected("no_cache_report");
-  if (queries < 0 || hits < 0) return notCollected("counter_reset");
-  if (queries === 0) return notDefined("no_cache_query");
-  return valueOf(hits / queries, completed.length);
-}
-
-/** Last reading minus first; undefined with fewer than two. */
-function deltaOf(readings: readonly (number | undefined)[]): number | undefined {
-  const present = readings.filter(isNumber);
-  const first = present[0];
-  const last = present.at(-1);
-  return present.length < 2 || first === undefined || last === undefined ? undefined : last - first;
 }
 
 function concurrency(cohort: Cohort, from: (achieved: number) => number): TrialValue {
@@ -372,12 +332,6 @@ function sloShare({ measured }: Cohort, slo: readonly SloLimit[]): TrialValue {
   return valueOf(good / measured.length, measured.length);
 }
 
-/** A rate over the window; a trial in which nothing completed has none. */
-function inWindow(cohort: Cohort, rate: (window: Window) => TrialValue): TrialValue {
-  if (cohort.completed.length === 0) return absent({ kind: "no_completed_request" });
-  return cohort.window === undefined ? notDefined("no_window") : rate(cohort.window);
-}
-
 function failuresOf(measured: readonly RequestSample[]): TrialMetrics["failures"] {
   const count = (status: FailureStatus): number =>
     measured.filter((request) => request.status === status).length;
@@ -401,24 +355,4 @@ export function tokenSummary(counts: readonly (number | undefined)[]): TokenSumm
     return undefined;
   }
   return { requests: sorted.length, min, mean, p99, max };
-}
-
-function isNumber(value: number | undefined): value is number {
-  return value !== undefined;
-}
-
-function valueOf(value: number, requests: number): TrialValue {
-  return { kind: "value", value, requests };
-}
-
-function absent(absence: Absence): TrialValue {
-  return { kind: "absent", absence };
-}
-
-function notDefined(why: AbsenceReason): TrialValue {
-  return absent({ kind: "not_defined", why });
-}
-
-function notCollected(why: AbsenceReason): TrialValue {
-  return absent({ kind: "not_collected", why });
 }

@@ -34,6 +34,7 @@ describe("the files of a run", () => {
       "environment.json",
       "experiment.resolved.json",
       "experiment.yaml",
+      "gpu-readings.jsonl",
       "plan.json",
       "readings.jsonl",
       "requests.jsonl",
@@ -62,6 +63,12 @@ describe("the files of a run", () => {
       chunkGapsMs: [20],
     });
     expect(lines("readings.jsonl")).toMatchObject([{ atMs: 20.5 }, { atMs: 60.5, waiting: 1 }]);
+    expect(lines("gpu-readings.jsonl")).toMatchObject([
+      { trial: "trial-fp32", attempt: 1, atMs: 20, gpu: 0, powerW: 350.25 },
+      { gpu: 1, memoryUsedMib: 12 },
+      { atMs: 60, gpu: 0 },
+      { atMs: 60, gpu: 1 },
+    ]);
     expect(lines("starts.jsonl")).toMatchObject([{ start: 1, ready: { startupMs: 1234.5 } }]);
     expect(lines("trials.jsonl")).toMatchObject([{ trial: "trial-fp32", status: "measured" }]);
     expect(JSON.parse(files.get("environment.json") ?? "")).toMatchObject([

@@ -15,6 +15,7 @@ const engineColumns: Readonly<Record<keyof EngineReading, string>> = {
   prefixHitsTotal: "prefix_hits_total",
   prefixHitRate: "prefix_hit_rate",
   promptTokensCachedTotal: "prompt_tokens_cached_total",
+  promptTokensRemoteTotal: "prompt_tokens_remote_total",
   preemptionsTotal: "preemptions_total",
   draftsTotal: "drafts_total",
   draftTokensTotal: "draft_tokens_total",

@@ -14,6 +14,7 @@ import {
   caseAt,
   caseAudit,
   caseEstimate,
+  caseGpuReadings,
   caseHeader,
   caseReadings,
   caseRecords,
@@ -105,6 +106,7 @@ describe("the schema", () => {
     if (attempt === undefined) throw new Error("the fixture has no attempt");
     expect(store.requestsOf(attempt)).toEqual(caseRecords);
     expect(store.readingsOf(attempt)).toEqual(caseReadings);
+    expect(store.gpuReadingsOf(attempt)).toEqual(caseGpuReadings);
     expect(store.windowTokensOf(attempt)).toEqual(caseWindowTokens);
     expect(store.snapshotsOf(run).map(({ snapshot }) => snapshot)).toEqual([caseSnapshot]);
     expect(store.estimatesOf(run)?.rows.map(({ estimate }) => estimate)).toEqual([caseEstimate]);

@@ -12,6 +12,7 @@ import {
   caseBegin,
   caseEstimate,
   caseFacts,
+  caseGpuReadings,
   caseHeader,
   caseLeg,
   casePlan,
@@ -21,6 +22,7 @@ import {
   caseSnapshot,
   caseSummary,
   caseTrial,
+  caseWatches,
   caseWindow,
   caseWindowTokens,
 } from "../testing/store-case.ts";
@@ -75,6 +77,7 @@ describe("a stored run", () => {
           startupMs: 1234.5,
           facts: caseFacts,
           pid: 4243,
+          pidStartedAt: "234567",
           logPath: "/home/user/reports/log.txt",
         },
         end: { at: caseAt, reason: "stopped", detail: undefined, logDigest: "cd34" },
@@ -104,6 +107,8 @@ describe("a stored run", () => {
         counts: true,
         summary: caseSummary,
         window: caseWindow,
+        cacheReset: "done",
+        watches: caseWatches,
       },
     ]);
     expect(stored.notes).toEqual([{ at: caseAt, leg: 1, kind: "stopped", text: "by hand" }]);
@@ -114,6 +119,7 @@ describe("a stored run", () => {
     reopened();
     expect(store.requestsOf(key)).toEqual(caseRecords);
     expect(store.readingsOf(key)).toEqual(caseReadings);
+    expect(store.gpuReadingsOf(key)).toEqual(caseGpuReadings);
     expect(store.windowTokensOf(key)).toEqual(caseWindowTokens);
     expect(store.snapshotsOf(run)).toEqual([
       {
@@ -124,6 +130,44 @@ describe("a stored run", () => {
         attempt: undefined,
         snapshot: caseSnapshot,
       },
+    ]);
+  });
+
+  it("gives stats the readings of engine and GPUs and the cache reset of an attempt", () => {
+    const key = appendCase(store, run);
+    expect(reopened().samplesOfAttempt(key)).toMatchObject({
+      engine: caseReadings,
+      gpus: caseGpuReadings,
+      cacheReset: "done",
+    });
+  });
+
+  it("keeps apart a cache that was not to be emptied and trials that nobody watched", () => {
+    store.createRun(caseHeader(run));
+    const leg = store.beginLeg(run, caseLeg);
+    const start = store.beginStart(run, { leg, variant: "q8", round: 1, startedAt: caseAt });
+    for (const cacheReset of [undefined, "not_offered", "failed"] as const) {
+      const key = store.beginTrial(run, { ...caseBegin("q8", start), cacheReset });
+      store.endTrial(key, {
+        summary: undefined,
+        status: "failed",
+        windowTokens: new Map(),
+        window: undefined,
+      });
+    }
+    expect(
+      reopened()
+        .attemptsOf(run)
+        .map(({ cacheReset, watches }) => [cacheReset, watches]),
+    ).toEqual([
+      [undefined, undefined],
+      ["not_offered", undefined],
+      ["failed", undefined],
+    ]);
+    expect(store.query("SELECT cache_reset FROM trial ORDER BY attempt").rows).toEqual([
+      [null],
+      ["not_offered"],
+      ["failed"],
     ]);
   });
 

@@ -170,6 +170,7 @@ CREATE TABLE engine_reading_row (
   prefix_hits_total REAL,
   prefix_hit_rate REAL,
   prompt_tokens_cached_total REAL,
+  prompt_tokens_remote_total REAL,
   preemptions_total REAL,
   drafts_total REAL,
   draft_tokens_total REAL,

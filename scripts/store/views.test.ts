@@ -116,7 +116,7 @@ describe("the views", () => {
     );
     expect(names).toMatchInlineSnapshot(`
       {
-        "engine_reading": "run trial attempt at_ms running waiting kv_usage prompt_tokens_total prompt_tokens_cached_total generation_tokens_total prefix_queries_total prefix_hits_total prefix_hit_rate preemptions_total drafts_total draft_tokens_total accepted_tokens_total",
+        "engine_reading": "run trial attempt at_ms running waiting kv_usage prompt_tokens_total prompt_tokens_cached_total prompt_tokens_remote_total generation_tokens_total prefix_queries_total prefix_hits_total prefix_hit_rate preemptions_total drafts_total draft_tokens_total accepted_tokens_total",
         "environment": "run leg scope start trial attempt field field_group class state value unit reason source at",
         "finding": "run rule severity place seen_zh seen_en expected_zh expected_en mend_zh mend_en evidence waived_reason waived_by generation",
         "gpu_reading": "run trial attempt at_ms gpu uuid power_w sm_clock_mhz memory_clock_mhz temperature_c utilization memory_used_mib pcie_generation pcie_width event_reasons sw_power_cap_us hw_thermal_us sw_thermal_us hw_power_brake_us sync_boost_us",

@@ -358,6 +358,11 @@ const engineReading: View = {
     ["kv_usage", "r.kv_usage", "share of the KV cache in use, 0..1"],
     ["prompt_tokens_total", "r.prompt_tokens_total", "counter, tokens"],
     ["prompt_tokens_cached_total", "r.prompt_tokens_cached_total", "counter, tokens from a cache"],
+    [
+      "prompt_tokens_remote_total",
+      "r.prompt_tokens_remote_total",
+      "counter, tokens of those whose KV came from another instance or store",
+    ],
     ["generation_tokens_total", "r.generation_tokens_total", "counter, tokens"],
     ["prefix_queries_total", "r.prefix_queries_total", "counter, tokens looked up"],
     ["prefix_hits_total", "r.prefix_hits_total", "counter, tokens found"],

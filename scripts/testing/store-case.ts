@@ -5,12 +5,19 @@ import type { AuditResult } from "../audit/finding.ts";
 import type { DriveSummary, EngineReading, RequestRecord } from "../bench/request-record.ts";
 import type { EngineFacts } from "../engine/engine.ts";
 import { undisclosedSettings } from "../engine/engine.ts";
+import type { GpuReading } from "../environment/gpu-reading.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
 import type { Experiment } from "../experiment/experiment.ts";
 import type { Plan, Trial } from "../experiment/plan.ts";
 import type { Estimate } from "../stats/samples.ts";
 import type { Store } from "../store/store.ts";
-import type { AttemptKey, LegBegin, RunHeader, TrialBegin } from "../store/stored-run.ts";
+import type {
+  AttemptKey,
+  LegBegin,
+  RunHeader,
+  TrialBegin,
+  TrialWatches,
+} from "../store/stored-run.ts";
 
 export const caseAt = "2025-12-19T18:39:40.000+08:00";
 
@@ -133,9 +140,9 @@ export const caseFacts: EngineFacts = {
   configDigest: "ab12",
   maxModelLen: 2048,
   maxNumSeqs: 16,
-  settings: undisclosedSettings,
-  nonDefaultArgs: undefined,
-  container: undefined,
+  settings: { ...undisclosedSettings, prefixCaching: false, blockSize: 16, quantization: "none" },
+  nonDefaultArgs: { max_num_seqs: 16 },
+  container: { runtime: "docker 27.3", name: "bb-1", image: "engine:1", digest: "sha256:ef56" },
 };
 
 export function caseBegin(variant: string, start: number): TrialBegin {
@@ -146,6 +153,7 @@ export function caseBegin(variant: string, start: number): TrialBegin {
     plannedConcurrency: 2,
     warmupRequests: 2,
     measured: { kind: "count", requests: 2 },
+    cacheReset: "done",
   };
 }
 
@@ -237,14 +245,62 @@ export const caseReadings: readonly EngineReading[] = [
     generationTokensTotal: 11,
     prefixQueriesTotal: 128,
     prefixHitsTotal: 16,
-    prefixHitRate: undefined,
-    promptTokensCachedTotal: undefined,
-    draftsTotal: undefined,
-    draftTokensTotal: undefined,
-    acceptedTokensTotal: undefined,
+    prefixHitRate: 0.125,
+    promptTokensCachedTotal: 20,
+    promptTokensRemoteTotal: 4,
+    draftsTotal: 3,
+    draftTokensTotal: 12,
+    acceptedTokensTotal: 6,
     preemptionsTotal: 0,
   },
 ];
+
+/** Two GPUs at two moments; the second tells little of itself. */
+export const caseGpuReadings: readonly GpuReading[] = [20, 60].flatMap((atMs, turn) => [
+  {
+    atMs,
+    gpu: 0,
+    uuid: "GPU-00000000-0000-0000-0000-000000000001",
+    powerW: 350.25 + turn,
+    smClockMhz: 1980,
+    memoryClockMhz: 2619,
+    temperatureC: 61,
+    utilization: 0.98,
+    memoryUsedMib: 70_123,
+    pcieGeneration: 5,
+    pcieWidth: 16,
+    eventReasons: 4,
+    swPowerCapUs: 1_000_000 + turn,
+    hwThermalUs: 0,
+    swThermalUs: 0,
+    hwPowerBrakeUs: 0,
+    syncBoostUs: 0,
+  },
+  {
+    atMs,
+    gpu: 1,
+    uuid: undefined,
+    powerW: undefined,
+    smClockMhz: undefined,
+    memoryClockMhz: undefined,
+    temperatureC: undefined,
+    utilization: undefined,
+    memoryUsedMib: 12,
+    pcieGeneration: undefined,
+    pcieWidth: undefined,
+    eventReasons: undefined,
+    swPowerCapUs: undefined,
+    hwThermalUs: undefined,
+    swThermalUs: undefined,
+    hwPowerBrakeUs: undefined,
+    syncBoostUs: undefined,
+  },
+]);
+
+export const caseWatches: TrialWatches = {
+  engine: { readings: 2, missed: 1, meanCostMs: 1.5, unavailable: undefined },
+  gpus: { readings: 4, missed: 0, meanCostMs: undefined, unavailable: "the GPUs fell silent" },
+};
 
 export const caseSnapshot: EnvironmentSnapshot = {
   schema: 1,
@@ -335,16 +391,19 @@ export function appendCase(store: Store, run: string): AttemptKey {
     startupMs: 1234.5,
     facts: caseFacts,
     pid: 4243,
+    pidStartedAt: "234567",
     logPath: "/home/user/reports/log.txt",
   });
   const key = store.beginTrial(run, caseBegin("fp32", start));
   for (const record of caseRecords) store.appendRequest(key, record);
   for (const reading of caseReadings) store.appendReading(key, reading);
+  for (const reading of caseGpuReadings) store.appendGpuReading(key, reading);
   store.endTrial(key, {
     summary: caseSummary,
     status: "measured",
     windowTokens: caseWindowTokens,
     window: caseWindow,
+    watches: caseWatches,
   });
   store.endStart(run, start, { at: caseAt, reason: "stopped", logDigest: "cd34" });
   return key;
