@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -47,6 +48,12 @@ describe("wrong use exits 2 and says how to mend it", () => {
     ["an experiment that does not exist", ["run", "experiments/nowhere.yaml"], /nowhere.yaml/],
     ["an unknown run", ["report", "nothing"], /nothing/],
     ["a report where there is no run", ["report"], /there is no run yet/],
+    ["an environment held against no run", ["env", "--against", "latest"], /there is no run yet/],
+    [
+      "an environment held against no file",
+      ["env", "--against", "nowhere.json"],
+      /no such snapshot file[\s\S]*nowhere\.json[\s\S]*benchbook env --json/,
+    ],
     [
       "a resumption with another selection",
       ["run", "--resume", "--only", "a/c1"],
@@ -121,6 +128,60 @@ describe("env", () => {
         .object({ schema: z.literal(1), fields: z.array(z.unknown()).min(30) })
         .safeParse(JSON.parse(stdout)).success,
     ).toBe(true);
+  });
+
+  const changed = (text: string, id: string, value: unknown): string => {
+    const snapshot = z
+      .looseObject({ fields: z.array(z.looseObject({ id: z.string() })) })
+      .parse(JSON.parse(text));
+    const fields = snapshot.fields.map((field) =>
+      field.id === id ? { ...field, value: { state: "value", value } } : field,
+    );
+    return JSON.stringify({ ...snapshot, fields });
+  };
+
+  it("shows what differs from a file, and exits 1 where nothing may be compared", async () => {
+    const { stdout } = await project.run("env", "--json");
+    const file = join(project.root, "env.json");
+    writeFileSync(file, changed(stdout, "host.kernel", "5.4-other"));
+    const context = await project.run("env", "--against", file);
+    expect(context.stdout).toMatch(/Worth knowing\n[\s\S]*host\.kernel +5\.4-other +\S/);
+    expect(context.stdout).toContain("Comparable: nothing");
+    expect(context.code).toBe(0);
+
+    writeFileSync(file, changed(stdout, "host.cpu.model", "Another CPU"));
+    const { code, stdout: json } = await project.run("env", "--against", file, "--json");
+    expect(code).toBe(1);
+    const found = z
+      .object({
+        against: z.literal(file),
+        comparable: z.literal(false),
+        differences: z.array(
+          z.object({ field: z.string(), class: z.string(), before: z.unknown() }),
+        ),
+        unknown: z.array(z.object({ field: z.string() })),
+      })
+      .parse(JSON.parse(json));
+    expect(found.differences.filter((one) => one.class === "comparability")).toMatchObject([
+      { field: "host.cpu.model", before: { state: "value", value: "Another CPU" } },
+    ]);
+  });
+
+  it("captures another machine by a command, and says by which it can't be reached", async () => {
+    const there = await project.run("env", "--json", "--probe", "env");
+    const { fields } = z
+      .object({ fields: z.array(z.object({ id: z.string(), readOn: z.string().optional() })) })
+      .parse(JSON.parse(there.stdout));
+    expect(fields.find(({ id }) => id === "host.kernel")?.readOn).toBe(hostname());
+    const refused = await project.run("env", "--probe", "false --quickly");
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain("--probe: false --quickly");
+  });
+
+  it("reads the files of an experiment's models too", async () => {
+    const path = project.experiment("models", tinyExperiment());
+    const { stdout } = await project.run("env", path, "--json");
+    expect(stdout).toContain("model.fp32.weights_digest");
   });
 });
 

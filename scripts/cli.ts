@@ -116,12 +116,38 @@ const commands: Readonly<Record<string, Command>> = {
       }),
   },
   env: {
-    usage: "env",
-    summary: "capture this machine's environment and show it",
-    options: {},
-    examples: ["env", "env --json > env.json"],
-    nouns: [0, 0],
-    run: async (_nouns, values) => (await load()).env(common(values)),
+    usage: "env [experiment.yaml]",
+    summary: "capture this machine's environment and show it, or what differs from another",
+    details:
+      "With an experiment the files of its models are read too.\n" +
+      "With --against it exits 1 when something differs that must be equal to compare.",
+    options: {
+      against: {
+        type: "string",
+        value: "RUN|FILE",
+        help: "show what differs from a run's environment, or from a file of env --json",
+      },
+      probe: {
+        type: "string",
+        value: "COMMAND",
+        help: 'capture another machine, on which this command runs a shell ("ssh gpu-node-7")',
+      },
+    },
+    examples: [
+      "env",
+      "env --json > env.json",
+      "env experiments/external.yaml --json > env.json",
+      "env --against latest",
+      "env --against env.json --json",
+      'env --probe "ssh gpu-node-7"',
+    ],
+    nouns: [0, 1],
+    run: async ([path], values) =>
+      (await load()).env(path, {
+        ...common(values),
+        against: text(values, "against"),
+        probe: text(values, "probe"),
+      }),
   },
   list: {
     usage: "list",

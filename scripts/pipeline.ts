@@ -4,17 +4,23 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { servedModels } from "./engine/self-report.ts";
-import { captureEnvironment } from "./environment/capture.ts";
 import { toolIdentityOf } from "./environment/client.ts";
+import {
+  differenceOf,
+  environmentDifferenceJson,
+  fieldsWithoutEngine,
+} from "./environment/difference.ts";
 import { processStartedAt, stillRuns } from "./environment/process.ts";
 import { findSecrets, secretsOf } from "./environment/redact.ts";
 import type { EnvironmentSnapshot } from "./environment/snapshot.ts";
 import { type ExitCode, exitCode, UserError } from "./errors.ts";
 import { stopOnSignals } from "./executor/interrupt.ts";
+import { endLeftovers } from "./executor/leftovers.ts";
 import { createLocalExecutor } from "./executor/local.ts";
+import { type EngineMachine, openMachine } from "./executor/machine.ts";
+import { captureAlone, snapshotAgainst } from "./executor/machine-alone.ts";
 import { type MeasureOutcome, measure } from "./executor/measure.ts";
 import { notebookPath, preflight } from "./executor/preflight.ts";
-import { enginesUnderTest } from "./executor/under-test.ts";
 import { differencesOf } from "./experiment/difference.ts";
 import type { Experiment, ReadExperiment } from "./experiment/experiment.ts";
 import { makePlan, missingRounds, type Plan, planSummary, type Round } from "./experiment/plan.ts";
@@ -28,6 +34,7 @@ import { buildRecordData } from "./report/record-data.ts";
 import { type RenderOptions, renderRecord } from "./report/render-record.ts";
 import {
   describeDifferences,
+  describeEnvironmentDifference,
   describePlan,
   describeRuns,
   describeSnapshot,
@@ -93,7 +100,9 @@ export async function run(
     const task = options.resume
       ? await resumeRun(store, project, noun ?? "latest")
       : await createRun(store, project, noun, options, options);
-    const outcome = await measureLeg(store, project, task, interrupt.signal);
+    const outcome = await measureLeg(store, project, task, interrupt.signal).finally(() =>
+      task.there?.machine.close(),
+    );
     if (interrupt.signal.aborted) {
       talk(
         `Interrupted. What was measured is kept; go on with: benchbook run --resume ${task.run}`,
@@ -123,14 +132,23 @@ export async function report(noun: string, options: Common & Rendering): Promise
   return withStore(project, (store) => publish(store, project, store.resolveRun(noun), options));
 }
 
-/** `benchbook env`: this machine as a record would show it. */
-export async function env(options: Common): Promise<ExitCode> {
-  const snapshot = await captureEnvironment({
-    engines: [],
-    stated: { other: {} },
-    projectRoot: resolve(options.project ?? "."),
-  });
-  return print(options, snapshot, () => describeSnapshot(snapshot));
+/** `benchbook env`: a machine as a record would show it, or what differs from another snapshot. */
+export async function env(
+  experiment: string | undefined,
+  options: Common & { readonly against: string | undefined; readonly probe: string | undefined },
+): Promise<ExitCode> {
+  const { against, probe } = options;
+  const root = resolve(options.project ?? ".");
+  const snapshot = await captureAlone(root, { experiment, probe });
+  if (against === undefined) return print(options, snapshot, () => describeSnapshot(snapshot));
+  const found = differenceOf(
+    fieldsWithoutEngine(await snapshotAgainst(against, options.project), snapshot),
+    fieldsWithoutEngine(snapshot, snapshot),
+  );
+  print(options, environmentDifferenceJson(against, found), () =>
+    describeEnvironmentDifference(against, found),
+  );
+  return found.comparable ? exitCode.fine : exitCode.failed;
 }
 
 /** `benchbook list`: the runs, newest first. */
@@ -227,7 +245,10 @@ interface Task {
   readonly run: string;
   readonly plan: Plan;
   readonly rounds: readonly Round[];
-  readonly before: EnvironmentSnapshot;
+  /** The engines' machine, and what it was before; undefined: nothing is left to measure. */
+  readonly there:
+    | { readonly machine: EngineMachine; readonly before: EnvironmentSnapshot }
+    | undefined;
 }
 
 async function createRun(
@@ -248,7 +269,7 @@ async function createRun(
   const planned = makePlan(read.experiment, selection);
   await refuseWhatCannotRun(planned, project);
   renderingOf(read.experiment, rendering, project);
-  const before = await snapshotOf(planned, project);
+  const there = await openThere(planned, project);
   const now = Date.now();
   const run = newRunId(read.experiment.name, now, Math.random);
   store.createRun({
@@ -261,25 +282,33 @@ async function createRun(
     plan: planned,
     defaults: read.defaults,
     extended: read.extended,
-    tool: toolIdentityOf(before),
+    tool: toolIdentityOf(there.before),
     createdAt: isoWithOffset(now),
   });
-  return { run, plan: planned, rounds: planned.rounds, before };
+  return { run, plan: planned, rounds: planned.rounds, there };
 }
 
 async function resumeRun(store: Store, project: Project, noun: string): Promise<Task> {
   const run = store.resolveRun(noun);
   const { plan: planned } = store.readRun(run);
   const rounds = missingRounds(planned, store.missingTrials(run));
-  if (rounds.length === 0) talk(`${run} has all its trials; its record is rendered again`);
-  else await refuseWhatCannotRun(planned, project);
-  return { run, plan: planned, rounds, before: await snapshotOf(planned, project) };
+  if (rounds.length === 0) {
+    talk(`${run} has all its trials; its record is rendered again`);
+    return { run, plan: planned, rounds, there: undefined };
+  }
+  await refuseWhatCannotRun(planned, project);
+  return { run, plan: planned, rounds, there: await openThere(planned, project) };
+}
+
+async function openThere(planned: Plan, project: Project): Promise<NonNullable<Task["there"]>> {
+  const machine = await openMachine(planned, project.root);
+  return { machine, before: await machine.before() };
 }
 
 async function measureLeg(
   store: Store,
   project: Project,
-  { run, plan: planned, rounds, before }: Task,
+  { run, plan: planned, rounds, there }: Task,
   signal: AbortSignal,
 ): Promise<MeasureOutcome> {
   const { experiment } = planned;
@@ -288,7 +317,8 @@ async function measureLeg(
       trials.map(({ point }) => ({ point, round, rounds: planned.roundCount })),
     ),
   );
-  if (steps.length === 0) return { measured: 0, failed: [] };
+  if (there === undefined || steps.length === 0) return { measured: 0, failed: [] };
+  const { machine, before } = there;
   const leg = store.beginLeg(
     run,
     {
@@ -301,10 +331,19 @@ async function measureLeg(
     },
     refuseWhileAlive,
   );
+  for (const text of await endLeftovers(store.readRun(run), hostname())) {
+    talk(text);
+    store.appendNote(run, { at: isoWithOffset(Date.now()), leg, kind: "leftover", text });
+  }
+  for (const text of machine.notices) {
+    talk(text);
+    store.appendNote(run, { at: isoWithOffset(Date.now()), leg, kind: "engine-host", text });
+  }
   store.appendSnapshot(run, { leg, scope: "run-before" }, before);
   talk(
     `Run ${run}: ${steps.length} trials of ${planned.points.length} points in ${planned.roundCount} rounds`,
   );
+  const gpus = machine.watchGpus(experiment.telemetry.gpuMs);
   const executor = createLocalExecutor({
     experiment,
     points: planned.points,
@@ -312,16 +351,8 @@ async function measureLeg(
     signal,
     run,
     leg,
-    snapshot: async (variant, engine, light) =>
-      captureEnvironment({
-        light,
-        engines: enginesUnderTest({ variants: [variant] }, project.root, {
-          facts: await engine.readFacts().catch(() => undefined),
-          interpreter: engine.interpreter,
-        }),
-        stated: experiment.stated,
-        projectRoot: project.root,
-      }),
+    snapshot: machine.around,
+    gpus,
   });
   const progress = createProgress(steps);
   let reason: "complete" | "interrupted" | "failed" = "failed";
@@ -340,7 +371,7 @@ async function measureLeg(
       progress,
     );
     if (!signal.aborted) {
-      store.appendSnapshot(run, { leg, scope: "run-after" }, await snapshotOf(planned, project));
+      store.appendSnapshot(run, { leg, scope: "run-after" }, await machine.after());
     }
     if (signal.aborted) reason = "interrupted";
     else if (outcome.failed.length === 0) reason = "complete";
@@ -348,6 +379,7 @@ async function measureLeg(
   } finally {
     progress.close();
     await executor.close();
+    await gpus.close();
     store.endLeg(run, leg, { endedAt: isoWithOffset(Date.now()), reason });
   }
 }
@@ -431,16 +463,6 @@ function refuseSecrets({ source, path }: ReadExperiment): void {
 async function refuseWhatCannotRun(planned: Plan, project: Project): Promise<void> {
   const problems = await preflight(planned, project.root);
   if (problems.length > 0) throw new UserError(problems);
-}
-
-function snapshotOf({ experiment, points }: Plan, project: Project): Promise<EnvironmentSnapshot> {
-  const planned = new Set(points.map(({ variant }) => variant));
-  const variants = experiment.variants.filter(({ name }) => planned.has(name));
-  return captureEnvironment({
-    engines: enginesUnderTest({ variants }, project.root),
-    stated: experiment.stated,
-    projectRoot: project.root,
-  });
 }
 
 async function withStore<T>(project: Project, use: (store: Store) => T | Promise<T>): Promise<T> {

@@ -17,7 +17,7 @@ export interface EnvironmentChange {
 }
 
 /** A snapshot's place in the run. */
-export interface Moment extends SnapshotScope {
+interface Moment extends SnapshotScope {
   readonly takenAt: string;
 }
 

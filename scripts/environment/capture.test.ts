@@ -5,9 +5,10 @@ import { undisclosedSettings } from "../engine/engine.ts";
 import { toldMachine } from "../testing/told-machine.ts";
 import { type CaptureOptions, captureEnvironment } from "./capture.ts";
 import { differenceOf } from "./difference.ts";
+import type { Outside } from "./outside.ts";
 import { reasons } from "./reasons.ts";
 import { findSecrets } from "./redact.ts";
-import type { EnvironmentSnapshot } from "./snapshot.ts";
+import type { EnvironmentField, EnvironmentSnapshot } from "./snapshot.ts";
 import type { EngineUnderTest } from "./subject.ts";
 
 const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
@@ -39,7 +40,7 @@ model.fp32.chat_template_digest
 engine.fp32.name engine.fp32.version engine.fp32.argv engine.fp32.config_digest engine.fp32.env
 client.benchbook.version client.benchbook.commit client.benchbook.dirty client.node client.v8
 client.lock_digest client.engine_relation client.command
-python.interpreter python.torch python.vllm
+python.fp32.interpreter python.fp32.torch python.fp32.vllm
 user.site user.node user.operator user.ticket user.price`
   .trim()
   .split(/\s+/);
@@ -76,7 +77,9 @@ describe("this machine", () => {
   it("differs from itself a moment later in noise alone", async () => {
     const before = await captureEnvironment(options);
     const after = await captureEnvironment(options);
-    expect(differenceOf(before, after).filter((it) => it.class !== "noise")).toEqual([]);
+    expect(differenceOf(before, after).differences.filter((it) => it.class !== "noise")).toEqual(
+      [],
+    );
   });
 
   it("gives in its light form only what can change, under the same ids", async () => {
@@ -155,6 +158,136 @@ describe("a machine that answers badly", () => {
     expect(value("host.cpu.model")).toEqual({ state: "value", value: "Test M9" });
     expect(value("host.swap_bytes")).toEqual({ state: "value", value: 0, unit: "B" });
     expect(value("host.virtualization")).toEqual({ state: "value", value: "none" });
+  });
+});
+
+describe("engines on another machine", () => {
+  const elsewhere = {
+    name: "gpu-node-7",
+    utcOffset: "+08:00",
+    ready: () => Promise.resolve(),
+    clockOffsetMs: () => Promise.resolve(12.5),
+  };
+  const there = (parts: Partial<Outside["elsewhere"]> = {}): Outside => ({
+    ...toldMachine({
+      hostname: "gpu-node-7",
+      files: {
+        "/proc/sys/kernel/osrelease": "6.8.0-gpu",
+        "/proc/sys/kernel/random/boot_id": "b2",
+        "/models/m/config.json": `{"num_hidden_layers": 40}`,
+        "/models/m/model.safetensors": "weights",
+        "/models/m/tokenizer.json": "not this one",
+      },
+    }),
+    elsewhere: { ...elsewhere, ...parts },
+  });
+  const attached: EngineUnderTest = {
+    ...engine,
+    variant: "fp8",
+    kind: "external",
+    model: "/models/m",
+    modelFolder: undefined,
+    tokenizerPath: "/tokenizers/here",
+    url: "http://gpu-node-7:8000",
+  };
+  const here = toldMachine({
+    hostname: "laptop",
+    files: {
+      "/tokenizers/here/tokenizer.json": "this one",
+      "/proc/sys/kernel/random/boot_id": "b1",
+    },
+  });
+  const capture = async (
+    host: CaptureOptions["host"],
+    parts: Partial<CaptureOptions> = {},
+  ): Promise<Map<string, EnvironmentField>> => {
+    const engines = [attached, engine];
+    const snapshot = await captureEnvironment({ ...options, engines, host, ...parts }, here);
+    expectComplete(snapshot);
+    return new Map(snapshot.fields.map((field) => [field.id, field]));
+  };
+
+  it("are read there, with their models' files; client, tokenizer and launched engines here", async () => {
+    const fields = await capture({ kind: "probed", outside: there() });
+    const said = (id: string): unknown => {
+      const field = fields.get(id);
+      return [
+        field?.value.state === "value" ? field.value.value : field?.value.state,
+        field?.readOn,
+      ];
+    };
+    expect(said("host.kernel")).toEqual(["6.8.0-gpu", "gpu-node-7"]);
+    expect(said("host.time_zone")).toEqual(["UTC, +08:00", "gpu-node-7"]);
+    expect(said("host.clock_offset_ms")).toEqual([12.5, "gpu-node-7"]);
+    expect(fields.get("gpu.count")?.readOn).toBe("gpu-node-7");
+    expect(said("model.fp8.layers")).toEqual([40, "gpu-node-7"]);
+    expect(said("model.fp8.weights_digest")).toEqual([
+      expect.stringMatching(/^sha256:/),
+      "gpu-node-7",
+    ]);
+    expect(said("model.fp8.tokenizer_digest")).toEqual([
+      expect.stringMatching(/^sha256:/),
+      undefined,
+    ]);
+    expect(fields.get("model.fp32.layers")?.readOn).toBeUndefined();
+    expect(fields.get("client.engine_relation")?.value).toMatchObject({ value: "mixed" });
+    expect(fields.get("client.node")?.readOn).toBeUndefined();
+  });
+
+  it("are on another host behind a tunnel, and on this one in a container", async () => {
+    const tunnelled = { ...attached, url: "http://127.0.0.1:8000" };
+    const relation = async (outside: Outside): Promise<unknown> => {
+      const fields = await capture({ kind: "probed", outside }, { engines: [tunnelled] });
+      const value = fields.get("client.engine_relation")?.value;
+      return value?.state === "value" ? value.value : undefined;
+    };
+    expect(await relation(there())).toBe("other host");
+    expect(await relation({ ...there(), readFile: here.readFile.bind(here) })).toBe("same host");
+  });
+
+  it("that can't be reached have their fields, each with the reason", async () => {
+    const gone = Object.assign(new Error("gone"), { code: "EHOSTUNREACH" });
+    const fields = await capture({
+      kind: "probed",
+      outside: there({ ready: () => Promise.reject(gone) }),
+    });
+    for (const id of ["host.kernel", "gpu.count", "model.fp8.layers"])
+      expect(fields.get(id)?.value, id).toEqual({
+        state: "not_collected",
+        reason: reasons.hostUnreachable,
+      });
+    expect(fields.get("client.node")?.value.state).toBe("value");
+  });
+
+  it("are as a file tells them, and around trials not told at all", async () => {
+    const snapshot = await captureEnvironment({ ...options, engines: [] }, there());
+    const file = { name: "gpu-node-7", snapshot, absent: undefined };
+    const fields = await capture({ kind: "told", file });
+    expect(fields.get("host.kernel")).toMatchObject({
+      value: { state: "value", value: "6.8.0-gpu" },
+      readOn: "gpu-node-7",
+    });
+    const light = await capture({ kind: "told", file }, { light: true });
+    expect(light.get("host.load_1m")?.value).toEqual({
+      state: "not_collected",
+      reason: reasons.hostFromFile,
+    });
+    expect(light.get("engine.fp8.config_digest")).toBeDefined();
+  });
+
+  it("told by a file that holds a secret are told without it", async () => {
+    const secret = `hf_${"aB3dE5".repeat(5)}`;
+    const snapshot = await captureEnvironment({ ...options, engines: [] }, there());
+    const planted: EnvironmentSnapshot = {
+      ...snapshot,
+      fields: snapshot.fields.map((field) =>
+        field.id === "host.os" ? { ...field, value: { state: "value", value: secret } } : field,
+      ),
+      raw: snapshot.raw.map((probe) => ({ ...probe, stdout: `HF_TOKEN=${secret}` })),
+    };
+    const file = { name: "gpu-node-7", snapshot: planted, absent: undefined };
+    const captured = await captureEnvironment({ ...options, host: { kind: "told", file } }, here);
+    expect(JSON.stringify(captured)).not.toContain(secret);
   });
 });
 

@@ -3,9 +3,10 @@
 
 import type { Stated } from "../experiment/experiment.ts";
 import { clientFields, probeClient } from "./client.ts";
-import { engineFields, pythonFields } from "./engine-fields.ts";
+import { engineFields } from "./engine-fields.ts";
 import { gpuFieldsWithoutGpu, probeGpus } from "./gpu.ts";
 import { declaredHostFields, probeHost } from "./host.ts";
+import { absentFields, engineOf, type HostFile, machineOf } from "./host-file.ts";
 import { declaredModelFields, probeModel } from "./model.ts";
 import { type Outside, real } from "./outside.ts";
 import {
@@ -15,14 +16,15 @@ import {
   notCollected,
   type ProbeResult,
   type Recorder,
+  reasonOf,
   recorder,
-  TimeoutError,
   timeOf,
   within,
 } from "./probe.ts";
+import { declaredPythonFields, probePython } from "./python.ts";
 import { reasons } from "./reasons.ts";
 import { redactedMark, redactText, secretsOf } from "./redact.ts";
-import type { EnvironmentField, EnvironmentSnapshot, FieldGroup } from "./snapshot.ts";
+import type { EnvironmentField, EnvironmentSnapshot, FieldGroup, RawProbe } from "./snapshot.ts";
 import { statedFields } from "./stated-fields.ts";
 import type { EngineUnderTest } from "./subject.ts";
 
@@ -39,10 +41,20 @@ export interface CaptureOptions {
   readonly secrets?: readonly string[];
   /** Longest one file or command may take. Default 5 s. */
   readonly limitMs?: number;
+  /** Where the engine's machine is read; undefined: it is this one. */
+  readonly host?: EngineHost | undefined;
 }
 
-/** Beside each command and file a probe as a whole ends: a folder may hold many slow files. */
-const probeLimitFactor = 3;
+/** Another machine than this one as that of the engines: asked now, or known by a file. */
+export type EngineHost =
+  | { readonly kind: "probed"; readonly outside: Outside }
+  | { readonly kind: "told"; readonly file: HostFile };
+
+/**
+ * Beside each command and file a probe as a whole ends: a folder may hold many slow files. Above the
+ * patience that a single command may be given.
+ */
+const probeLimitFactor = 5;
 
 /**
  * Captures the environment. Never throws for what a machine is like: a probe that fails, hangs or is
@@ -64,49 +76,98 @@ export async function captureEnvironment(
   const guard = (
     group: FieldGroup,
     declared: readonly DeclaredField[],
+    where: Outside,
     probe: (record: Recorder) => Promise<ProbeResult>,
-  ): Promise<ProbeResult> => {
-    const record = recorder(outside, limitMs, redact);
-    return guarded(probe, {
-      record,
+  ): Promise<ProbeResult> =>
+    guarded(probe, {
+      record: recorder(where, limitMs, redact),
       group,
       declared,
       limitMs: limitMs * probeLimitFactor,
-      outside,
+      outside: where,
     });
+  const told = options.host?.kind === "told" ? options.host.file : undefined;
+  const there = options.host?.kind === "probed" ? options.host.outside : outside;
+  /** An engine that we launch runs here, wherever others run. */
+  const placeOf = ({ kind }: EngineUnderTest): Outside => (kind === "external" ? there : outside);
+
+  const modelAt = (where: Outside, engine: EngineUnderTest): Promise<ProbeResult> =>
+    guard("model", declaredModelFields(engine.variant), where, (record) =>
+      probeModel(where, record, engine, limitMs),
+    );
+  const modelOf = async (engine: EngineUnderTest): Promise<ProbeResult> => {
+    const where = placeOf(engine);
+    if (where === outside || engine.tokenizerPath === undefined) return modelAt(where, engine);
+    // The prompts are made with the tokenizer that lies here.
+    const [folder, tokenizer] = await Promise.all([
+      modelAt(where, { ...engine, tokenizerPath: undefined }),
+      modelAt(outside, engine),
+    ]);
+    return joinProbes([
+      onlyFields(folder, (id) => !isOfTokenizer(id)),
+      onlyFields(tokenizer, isOfTokenizer),
+    ]);
+  };
+  const pythonOf = (engine: EngineUnderTest): Promise<ProbeResult> => {
+    const where = placeOf(engine);
+    return guard("python", declaredPythonFields(engine.variant), where, (record) =>
+      probePython(record, engine, timeOf(where)),
+    );
+  };
+  /** What the file tells of an engine's files goes before what can be read here. */
+  const toldOr = (
+    group: "model" | "python",
+    engine: EngineUnderTest,
+    probe: (engine: EngineUnderTest) => Promise<ProbeResult>,
+  ): Promise<ProbeResult> => {
+    const result = told && engineOf(told, group, engine.variant, takenAt);
+    return result === undefined ? probe(engine) : Promise.resolve(result);
   };
 
-  const probes = [
-    guard("host", declaredHostFields(light), (record) =>
-      probeHost(outside, record, { light, limitMs }),
-    ),
-    guard("gpu", gpuFieldsWithoutGpu, (record) => probeGpus(outside, record, { light })),
-  ];
+  const probes: Promise<ProbeResult>[] = [];
+  if (told === undefined) {
+    const elsewhere = there.elsewhere !== undefined;
+    probes.push(
+      guard("host", declaredHostFields(light, elsewhere), there, (record) =>
+        probeHost(there, record, { light, limitMs }),
+      ),
+      guard("gpu", gpuFieldsWithoutGpu, there, (record) => probeGpus(there, record, { light })),
+    );
+  } else {
+    const declared = [...declaredHostFields(true), ...gpuFieldsWithoutGpu];
+    probes.push(
+      Promise.resolve(
+        light
+          ? absentFields(told, declared, reasons.hostFromFile, takenAt)
+          : machineOf(told, takenAt),
+      ),
+    );
+  }
   if (!light) {
     for (const engine of engines)
-      probes.push(
-        guard("model", declaredModelFields(engine.variant), (record) =>
-          probeModel(outside, record, engine, limitMs),
-        ),
-      );
+      probes.push(toldOr("model", engine, modelOf), toldOr("python", engine, pythonOf));
     probes.push(
-      guard("client", clientFields, (record) =>
-        probeClient(outside, record, { ...options, secrets }),
+      guard("client", clientFields, outside, (record) =>
+        probeClient(outside, record, {
+          ...options,
+          secrets,
+          there: there === outside ? undefined : there,
+        }),
       ),
     );
   }
   const read = joinProbes(await Promise.all(probes));
   const at = timeOf(outside);
-  const told = [
+  const said = [
     ...engines.flatMap((engine) => engineFields(engine, { at, light, secrets })),
-    ...(light ? [] : [...pythonFields(engines, at), ...statedFields(stated, at, secrets)]),
+    ...(light ? [] : statedFields(stated, at, secrets)),
   ];
   return {
     schema: 1,
     takenAt,
     ...(light ? { light } : {}),
-    fields: [...read.fields, ...told].map((field) => redactField(field, redact)),
-    raw: read.raw,
+    fields: [...read.fields, ...said].map((field) => redactField(field, redact)),
+    raw: told === undefined ? read.raw : read.raw.map((probe) => redactProbe(probe, redact)),
   };
 }
 
@@ -126,23 +187,47 @@ interface Guard {
   readonly outside: Outside;
 }
 
+function isOfTokenizer(id: string): boolean {
+  return /\.(?:tokenizer|chat_template)_digest$/.test(id);
+}
+
+function onlyFields({ fields, raw }: ProbeResult, keep: (id: string) => boolean): ProbeResult {
+  return { fields: fields.filter(({ id }) => keep(id)), raw };
+}
+
 /** A probe that throws or never ends has all its fields, each with the reason. */
 async function guarded(
   probe: (record: Recorder) => Promise<ProbeResult>,
   { record, group, declared, limitMs, outside }: Guard,
 ): Promise<ProbeResult> {
+  const { elsewhere } = outside;
+  const probed = async (): Promise<ProbeResult> => {
+    await elsewhere?.ready();
+    return probe(record);
+  };
+  let result: ProbeResult;
   try {
-    return await within(limitMs, probe(record));
+    result = await within(limitMs, probed());
   } catch (error) {
-    const late = error instanceof TimeoutError;
     const rawIndex = record.note(`probe of ${group}`, String(error));
-    const reading = notCollected(late ? reasons.timedOut : reasons.probeFailed, rawIndex);
+    const reason = reasonOf(error);
+    const isOfMachine = reason === reasons.timedOut || reason === reasons.hostUnreachable;
+    const reading = notCollected(isOfMachine ? reason : reasons.probeFailed, rawIndex);
     const at = timeOf(outside);
-    return {
+    result = {
       fields: declared.map((field) => fieldOf(field.id, group, field.class, reading, at)),
       raw: [...record.raw],
     };
   }
+  if (elsewhere === undefined) return result;
+  const fields = result.fields.map((field) => ({ ...field, readOn: elsewhere.name }));
+  return { ...result, fields };
+}
+
+/** What stands in a file was written elsewhere; here it is looked through once more. */
+function redactProbe(probe: RawProbe, redact: (text: string) => string): RawProbe {
+  const { command, stdout, stderr } = probe;
+  return { ...probe, command: redact(command), stdout: redact(stdout), stderr: redact(stderr) };
 }
 
 function redactField(field: EnvironmentField, redact: (text: string) => string): EnvironmentField {

@@ -35,10 +35,14 @@ export interface ClientProbe {
   readonly programRoot?: string;
   /** Secrets that are known in full. */
   readonly secrets: readonly string[];
+  /** The machine of the engines that we attach to; undefined: their addresses say which it is. */
+  readonly there?: Outside | undefined;
 }
 
 interface Sources extends ClientProbe {
   readonly outside: Outside;
+  /** Whether `there` is this machine; undefined: it can't be told. */
+  readonly isThere: boolean | undefined;
   readonly packageFile: Text;
   readonly lockFile: Text;
   readonly program: GitState;
@@ -70,14 +74,15 @@ export async function probeClient(
   probe: ClientProbe,
 ): Promise<ProbeResult> {
   const root = probe.programRoot ?? programRoot;
-  const [packageFile, lockFile, program, project] = await Promise.all([
+  const [packageFile, lockFile, program, project, isThere] = await Promise.all([
     record.read(join(root, "package.json")),
     // Its digest is kept; the file is as long as it is public.
     record.read(join(root, "package-lock.json"), sha256Of),
     readGit(record, root, { root: true, otherwise: reasons.notARepository }),
     readGit(record, probe.projectRoot, { root: false, otherwise: reasons.projectNotARepository }),
+    isSameMachine(outside, probe.there),
   ]);
-  const sources: Sources = { ...probe, outside, packageFile, lockFile, program, project };
+  const sources: Sources = { ...probe, outside, isThere, packageFile, lockFile, program, project };
   const at = timeOf(outside);
   return {
     fields: clientFields.map(({ id, class: fieldClass, read }) =>
@@ -105,11 +110,33 @@ function readLock({ lockFile: { text, rawIndex } }: Sources): Reading {
 }
 
 /** "same host", "other host", or "mixed" where the engines differ in it. */
-function readRelation({ engines, outside }: Sources): Reading {
+function readRelation({ engines, outside, isThere }: Sources): Reading {
   if (engines.length === 0) return notApplicable(reasons.noEngine);
-  const relations = new Set(engines.map(({ url }) => relationOf(url, outside)));
+  const relations = new Set(
+    engines.map(({ url, kind }) => {
+      if (isThere === undefined || kind !== "external") return relationOf(url, outside);
+      return isThere ? "same host" : "other host";
+    }),
+  );
   const [only, ...more] = relations;
   return { ...known(more.length > 0 ? "mixed" : only), source: "derived" };
+}
+
+/**
+ * Whether two outsides are one machine: by the id that a kernel takes as it boots, which its containers
+ * share and a tunnel's address hides.
+ */
+async function isSameMachine(
+  here: Outside,
+  there: Outside | undefined,
+): Promise<boolean | undefined> {
+  if (there === undefined) return undefined;
+  const [one, other] = await Promise.all(
+    [here, there].map((outside) =>
+      outside.readFile("/proc/sys/kernel/random/boot_id").catch(() => undefined),
+    ),
+  );
+  return one === undefined || other === undefined ? undefined : one.trim() === other.trim();
 }
 
 function relationOf(url: string | undefined, outside: Outside): "same host" | "other host" {

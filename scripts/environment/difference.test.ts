@@ -22,12 +22,20 @@ function snapshot(told: Told, light = false): EnvironmentSnapshot {
 }
 
 describe("the difference of two snapshots", () => {
+  const ids = (found: readonly { readonly id: string }[]): readonly string[] =>
+    found.map(({ id }) => id);
+  const absent: FieldValue = { state: "not_collected", reason: "x" };
+
   it("is empty for the same machine at another time", () => {
     const told: Told = {
       a: ["comparability", 1],
       b: ["context", { state: "not_applicable", reason: "x" }],
     };
-    expect(differenceOf(snapshot(told), { ...snapshot(told), takenAt: "later" })).toEqual([]);
+    expect(differenceOf(snapshot(told), { ...snapshot(told), takenAt: "later" })).toEqual({
+      comparable: true,
+      differences: [],
+      unknown: [],
+    });
   });
 
   it("names what must be equal first, then context, then noise", () => {
@@ -43,45 +51,69 @@ describe("the difference of two snapshots", () => {
       cpu: ["comparability", "B"],
       os: ["context", "x"],
     });
-    expect(
-      differenceOf(before, after).map(({ id, class: fieldClass, kind }) => [id, fieldClass, kind]),
-    ).toEqual([
-      ["cpu", "comparability", "changed"],
-      ["kernel", "context", "changed"],
-      ["load", "noise", "changed"],
+    const { comparable, differences } = differenceOf(before, after);
+    expect(comparable).toBe(false);
+    expect(differences.map(({ id, class: fieldClass }) => [id, fieldClass])).toEqual([
+      ["cpu", "comparability"],
+      ["kernel", "context"],
+      ["load", "noise"],
     ]);
   });
 
-  it("tells a changed value from one that could not be read on one side", () => {
-    const absent: FieldValue = { state: "not_collected", reason: "x" };
+  it("takes what could not be read, or was not asked, for unknown and not for another value", () => {
     const before = snapshot({
       a: ["comparability", 1],
       b: ["comparability", absent],
       c: ["comparability", absent],
       d: ["comparability", 1],
+      e: ["comparability", { state: "redacted", reason: "x" }],
     });
     const after = snapshot({
       a: ["comparability", absent],
       b: ["comparability", 1],
-      c: ["comparability", { state: "not_applicable" }],
-      e: ["comparability", 1],
+      c: ["comparability", absent],
+      e: ["comparability", 2],
+      f: ["comparability", 1],
     });
-    expect(
-      Object.fromEntries(differenceOf(before, after).map(({ id, kind }) => [id, kind])),
-    ).toEqual({
-      a: "became_unknown",
-      b: "became_known",
-      c: "state",
-      d: "only_before",
-      e: "only_after",
+    const { comparable, differences, unknown } = differenceOf(before, after);
+    expect(comparable).toBe(true);
+    expect(differences).toEqual([]);
+    expect(ids(unknown)).toEqual(["a", "b", "c", "d", "e", "f"]);
+  });
+
+  it("is one where a thing applies on one side alone", () => {
+    const before = snapshot({ quota: ["comparability", { state: "not_applicable" }] });
+    const { differences } = differenceOf(before, snapshot({ quota: ["comparability", 2] }));
+    expect(ids(differences)).toEqual(["quota"]);
+    const reasoned = snapshot({
+      quota: ["comparability", { state: "not_applicable", reason: "x" }],
     });
+    expect(differenceOf(before, reasoned).differences).toEqual([]);
+  });
+
+  it("takes sizes within a hundredth for noise, and those that must be equal for what they are", () => {
+    const size = (value: number): FieldValue => ({ state: "value", value, unit: "B" });
+    const classesOf = (fieldClass: FieldClass, from: number, to: number): readonly string[] =>
+      differenceOf(
+        snapshot({ memory: [fieldClass, size(from)] }),
+        snapshot({ memory: [fieldClass, size(to)] }),
+      ).differences.map((it) => it.class);
+    expect(classesOf("context", 1000, 995)).toEqual(["noise"]); // 5 of 1000
+    expect(classesOf("context", 1000, 980)).toEqual(["context"]); // 20 of 1000
+    expect(classesOf("comparability", 1000, 999)).toEqual(["comparability"]);
   });
 
   it("takes a field that a light snapshot does not hold for no difference", () => {
     const full = snapshot({ a: ["comparability", 1], b: ["noise", 1] });
     const light = snapshot({ b: ["noise", 2] }, true);
-    expect(differenceOf(full, light).map(({ id }) => id)).toEqual(["b"]);
-    expect(differenceOf(light, full).map(({ id }) => id)).toEqual(["b"]);
+    for (const [before, after] of [
+      [full, light],
+      [light, full],
+    ] as const) {
+      const { differences, unknown } = differenceOf(before, after);
+      expect(ids(differences)).toEqual(["b"]);
+      expect(unknown).toEqual([]);
+    }
   });
 });
 

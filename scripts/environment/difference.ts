@@ -9,72 +9,133 @@ import type {
   FieldValue,
 } from "./snapshot.ts";
 
-export interface FieldDifference {
+interface FieldDifference {
   readonly id: string;
   readonly group: FieldGroup;
   readonly class: FieldClass;
-  /**
-   * `changed`: a value on both sides, not the same. `became_known`, `became_unknown`: a value on one
-   * side, a stated absence on the other. `state`: two different absences. `only_before`,
-   * `only_after`: the other side has no such field.
-   */
-  readonly kind:
-    | "changed"
-    | "became_known"
-    | "became_unknown"
-    | "state"
-    | "only_before"
-    | "only_after";
   /** undefined: no such field. */
   readonly before: FieldValue | undefined;
   readonly after: FieldValue | undefined;
 }
 
+export interface SnapshotDifference {
+  /** Whether no field differs that a comparison needs equal. What is unknown may differ all the same. */
+  readonly comparable: boolean;
+  /** Values that differ, or that apply on one side only; comparability first, then as the fields stand. */
+  readonly differences: readonly FieldDifference[];
+  /**
+   * Fields that can't be compared: not collected or redacted on a side, or not asked for there. In the
+   * same order.
+   */
+  readonly unknown: readonly FieldDifference[];
+}
+
 const classOrder: readonly FieldClass[] = ["comparability", "context", "noise"];
 
 /**
- * What differs, comparability first, then in the order of the fields. Against a light snapshot only
- * the fields that it holds are compared. Times, sources and raw outputs are no differences.
+ * What differs between two snapshots. Against a light snapshot only the fields that it holds are
+ * compared. Times, sources, hosts and raw outputs are no differences.
  */
 export function differenceOf(
   before: EnvironmentSnapshot,
   after: EnvironmentSnapshot,
-): readonly FieldDifference[] {
+): SnapshotDifference {
   const earlier = new Map(before.fields.map((field) => [field.id, field]));
   const later = new Map(after.fields.map((field) => [field.id, field]));
-  const shared = before.light === true || after.light === true;
+  const isLight = before.light === true || after.light === true;
   const differences: FieldDifference[] = [];
+  const unknown: FieldDifference[] = [];
   for (const id of new Set([...earlier.keys(), ...later.keys()])) {
-    const difference = compare(earlier.get(id), later.get(id));
-    const onOneSide = difference?.kind === "only_before" || difference?.kind === "only_after";
-    if (difference !== undefined && !(shared && onOneSide)) differences.push(difference);
+    const [a, b] = [earlier.get(id), later.get(id)];
+    const field = b ?? a;
+    if (field === undefined || (isLight && (a === undefined || b === undefined))) continue;
+    const found = {
+      id,
+      group: field.group,
+      class: classOf(field, a?.value, b?.value),
+      before: a?.value,
+      after: b?.value,
+    };
+    if (!isComparable(a?.value) || !isComparable(b?.value)) unknown.push(found);
+    else if (!isSameValue(a?.value, b?.value)) differences.push(found);
   }
-  return classOrder.flatMap((name) => differences.filter((it) => it.class === name));
+  return {
+    comparable: differences.every((it) => it.class !== "comparability"),
+    differences: byClass(differences),
+    unknown: byClass(unknown),
+  };
 }
 
-function compare(
-  before: EnvironmentField | undefined,
-  after: EnvironmentField | undefined,
-): FieldDifference | undefined {
-  const field = after ?? before;
-  if (field === undefined) return undefined;
-  const kind = kindOf(before?.value, after?.value);
-  if (kind === undefined) return undefined;
-  const { id, group, class: fieldClass } = field;
-  return { id, group, class: fieldClass, kind, before: before?.value, after: after?.value };
+/**
+ * What of a snapshot can be held against one that was taken without engines: machine and client, and
+ * models where `asked` holds them.
+ */
+export function fieldsWithoutEngine(
+  snapshot: EnvironmentSnapshot,
+  asked: EnvironmentSnapshot,
+): EnvironmentSnapshot {
+  const groups: readonly FieldGroup[] = asked.fields.some(({ group }) => group === "model")
+    ? ["host", "gpu", "client", "model"]
+    : ["host", "gpu", "client"];
+  const ofRun = ["client.engine_relation", "client.command"];
+  return {
+    ...snapshot,
+    fields: snapshot.fields.filter(
+      ({ id, group }) => groups.includes(group) && !ofRun.includes(id),
+    ),
+  };
 }
 
-function kindOf(
-  before: FieldValue | undefined,
-  after: FieldValue | undefined,
-): FieldDifference["kind"] | undefined {
-  if (before === undefined) return "only_after";
-  if (after === undefined) return "only_before";
-  if (before.state === "value" && after.state === "value")
-    return before.value === after.value && before.unit === after.unit ? undefined : "changed";
-  if (after.state === "value") return "became_known";
-  if (before.state === "value") return "became_unknown";
-  return before.state === after.state ? undefined : "state";
+function byClass(found: readonly FieldDifference[]): readonly FieldDifference[] {
+  return classOrder.flatMap((name) => found.filter((it) => it.class === name));
+}
+
+/** A difference as `env --against --json` prints it. @param against what it was held against */
+export function environmentDifferenceJson(against: string, found: SnapshotDifference): object {
+  const shown = ({ id, class: of, before, after }: FieldDifference): object => {
+    return { field: id, class: of, before, after };
+  };
+  return {
+    against,
+    comparable: found.comparable,
+    differences: found.differences.map(shown),
+    unknown: found.unknown.map(shown),
+  };
+}
+
+/** Whether a value says what is there: that a thing does not apply is a fact, that nobody looked is none. */
+function isComparable(value: FieldValue | undefined): boolean {
+  return value?.state === "value" || value?.state === "not_applicable";
+}
+
+/** Whether two values say the same. */
+export function isSameValue(a: FieldValue | undefined, b: FieldValue | undefined): boolean {
+  if (a?.state === "value" && b?.state === "value") return a.value === b.value && a.unit === b.unit;
+  return a?.state === b?.state;
+}
+
+/**
+ * Share by which sizes of one machine may differ and mean nothing: the kernel takes its own part of the
+ * memory first, a little more with each version.
+ */
+const sizeNoise = 0.01;
+
+/** Its class, or noise where two sizes of context differ by next to nothing. */
+function classOf(
+  { class: of, group }: EnvironmentField,
+  a: FieldValue | undefined,
+  b: FieldValue | undefined,
+): FieldClass {
+  if (of !== "context" || group !== "host") return of;
+  const [before, after] = [bytesOf(a), bytesOf(b)];
+  if (before === undefined || after === undefined) return of;
+  return Math.abs(before - after) <= sizeNoise * Math.max(before, after) ? "noise" : of;
+}
+
+function bytesOf(value: FieldValue | undefined): number | undefined {
+  return value?.state === "value" && value.unit === "B" && typeof value.value === "number"
+    ? value.value
+    : undefined;
 }
 
 /**

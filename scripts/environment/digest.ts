@@ -2,12 +2,10 @@
 // take longer than the run, and size, head and tail tell two checkpoints apart.
 
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
-import type { FileStatus } from "./outside.ts";
+import { type FileStatus, type Outside, real } from "./outside.ts";
 
 /** Up to this size a file is hashed whole. */
 export const wholeUpToBytes = 64 * 1024 * 1024;
-const edgeBytes = 1024 * 1024;
 
 /** `whole`: sha256 of the file; `edges`: sha256 of its first and last MiB. */
 interface FileDigest {
@@ -15,41 +13,25 @@ interface FileDigest {
   readonly of: "whole" | "edges";
 }
 
-/** By path, size and time of change: hashes of files that did not change are not made twice. */
-const cache = new Map<string, Promise<FileDigest>>();
+/** By machine, path, size and time of change: hashes of files that did not change are not made twice. */
+const caches = new WeakMap<Hasher, Map<string, Promise<string>>>();
+
+type Hasher = Pick<Outside, "sha256">;
 
 /** Digest of one file. @throws a system error where it can't be read. */
-function digestOfFile(file: FileStatus): Promise<FileDigest> {
+async function digestOfFile(file: FileStatus, outside: Hasher): Promise<FileDigest> {
+  const of = file.bytes <= wholeUpToBytes ? "whole" : "edges";
+  const cache = caches.get(outside) ?? new Map<string, Promise<string>>();
+  caches.set(outside, cache);
   const key = `${file.path}\0${file.bytes}\0${file.mtimeMs}`;
-  const cached = cache.get(key);
-  if (cached !== undefined) return cached;
-  const made = hashFile(file);
-  cache.set(key, made);
-  // A failure is not remembered: the file may be readable the next time.
-  made.catch(() => cache.delete(key));
-  return made;
-}
-
-async function hashFile({ path, bytes }: FileStatus): Promise<FileDigest> {
-  const hash = createHash("sha256");
-  const file = await open(path);
-  try {
-    if (bytes <= wholeUpToBytes) {
-      for await (const chunk of file.createReadStream({
-        autoClose: false,
-      }) as AsyncIterable<Buffer>)
-        hash.update(chunk);
-      return { sha256: hash.digest("hex"), of: "whole" };
-    }
-    const edge = Buffer.alloc(edgeBytes);
-    for (const position of [0, bytes - edgeBytes]) {
-      const { bytesRead } = await file.read(edge, 0, edgeBytes, position);
-      hash.update(edge.subarray(0, bytesRead));
-    }
-    return { sha256: hash.digest("hex"), of: "edges" };
-  } finally {
-    await file.close();
+  let sha256 = cache.get(key);
+  if (sha256 === undefined) {
+    sha256 = outside.sha256(file, of);
+    cache.set(key, sha256);
+    // A failure is not remembered: the file may be readable the next time.
+    sha256.catch(() => cache.delete(key));
   }
+  return { sha256: await sha256, of };
 }
 
 export interface FilesDigest {
@@ -68,13 +50,14 @@ export interface FilesDigest {
  */
 export async function digestOfFiles(
   files: readonly { readonly name: string; readonly file: FileStatus }[],
+  outside: Hasher = real,
 ): Promise<FilesDigest> {
   const sorted = [...files].sort((a, b) => (a.name < b.name ? -1 : 1));
   const lines: string[] = [];
   let sampled = false;
   let total = 0;
   for (const { name, file } of sorted) {
-    const { sha256, of } = await digestOfFile(file);
+    const { sha256, of } = await digestOfFile(file, outside);
     sampled ||= of === "edges";
     total += file.bytes;
     const key = of === "whole" ? "sha256" : "edgesSha256";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EngineFacts } from "../engine/engine.ts";
 import { undisclosedSettings } from "../engine/engine.ts";
-import { engineFields, pythonFields } from "./engine-fields.ts";
+import { engineFields, isSettingOfItsOwn, pythonFields } from "./engine-fields.ts";
 import { reasons } from "./reasons.ts";
 import { statedFields } from "./stated-fields.ts";
 import type { EngineUnderTest } from "./subject.ts";
@@ -68,17 +68,99 @@ describe("what an engine says of itself", () => {
   });
 });
 
-describe("Python", () => {
-  it("does not apply to the embedded engine and was not asked of others", () => {
-    const states = (kinds: EngineUnderTest["kind"][]): Set<string> =>
-      new Set(
-        pythonFields(
-          kinds.map((kind) => ({ ...subject, kind })),
-          at,
-        ).map(({ value }) => value.state),
+describe("settings, arguments and container", () => {
+  const valueOf = (parts: Partial<EngineUnderTest>, name: string): unknown =>
+    engineFields({ ...subject, ...parts }, options).find(({ id }) => id === `engine.fp8.${name}`)
+      ?.value;
+
+  it("are fields of their own, each in some state", () => {
+    const settings = { ...undisclosedSettings, dtype: "bfloat16", kvCacheTokens: 1856 };
+    const told = { ...subject, facts: { ...facts, settings } };
+    expect(valueOf(told, "dtype")).toEqual({ state: "value", value: "bfloat16" });
+    expect(valueOf(told, "attention_backend")).toMatchObject({ reason: reasons.notDisclosed });
+    expect(valueOf({ facts: undefined }, "dtype")).toMatchObject({ reason: reasons.notStarted });
+    const ofClass = (fieldClass: string): readonly string[] =>
+      engineFields(told, options).flatMap((field) =>
+        field.class === fieldClass ? [field.id] : [],
       );
-    expect(states(["embedded", "embedded"])).toEqual(new Set(["not_applicable"]));
-    expect(states(["embedded", "vllm"])).toEqual(new Set(["not_collected"]));
+    // What memory is free at a start is no setting.
+    expect(ofClass("context")).toContain("engine.fp8.kv_cache_tokens");
+    expect(ofClass("comparability")).toContain("engine.fp8.dtype");
+  });
+
+  it("show arguments without places and secrets", () => {
+    const nonDefaultArgs = {
+      model: "/m",
+      port: 8000,
+      api_key: "abc",
+      max_num_seqs: 16,
+      lora_modules: null,
+      trust_remote_code: true,
+    };
+    expect(valueOf({ facts: { ...facts, nonDefaultArgs } }, "non_default_args")).toEqual({
+      state: "value",
+      value: "api_key='[redacted]' lora_modules=none max_num_seqs=16 trust_remote_code=true",
+    });
+    expect(valueOf({}, "non_default_args")).toMatchObject({ reason: reasons.notDisclosed });
+    expect(valueOf({ facts: { ...facts, nonDefaultArgs: {} } }, "non_default_args")).toMatchObject({
+      state: "not_applicable",
+      reason: reasons.defaultArguments,
+    });
+  });
+
+  it("name the container, that there is none, or that nobody knows", () => {
+    const container = { runtime: "docker 28.1", name: "b-1", image: "v:1", digest: undefined };
+    expect(valueOf({ facts: { ...facts, container } }, "container.image")).toMatchObject({
+      value: "v:1",
+    });
+    expect(valueOf({ facts: { ...facts, container } }, "container.digest")).toMatchObject({
+      reason: reasons.notDisclosed,
+    });
+    expect(valueOf({}, "container.image")).toMatchObject({ reason: reasons.noContainer });
+    expect(valueOf({ kind: "external" }, "container.image")).toMatchObject({
+      reason: reasons.containerUnknown,
+    });
+  });
+});
+
+describe("a setting of the engine's own", () => {
+  it.each([
+    ["vllm_config.scheduler_config.max_num_seqs", true],
+    ["vllm_env.VLLM_USE_DEEP_GEMM", true],
+    ["vllm_env.VLLM_DISABLE_COMPILE_CACHE", true],
+    ["max_model_len", true],
+    ["port", false],
+    ["vllm_config.parallel_config._data_parallel_master_port_list", false],
+    ["vllm_config.instance_id", false],
+    ["vllm_config.cache_config.num_gpu_blocks", false],
+    ["vllm_config.cache_config.kv_cache_memory_bytes", false],
+    ["vllm_env.VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME", false],
+    ["vllm_env.VLLM_CACHE_ROOT", false],
+    ["system_env.os", false],
+    ["random_seed", false],
+  ])("%s: %s", (name, own) => {
+    expect(isSettingOfItsOwn(name)).toBe(own);
+  });
+});
+
+describe("Python", () => {
+  it("has its fields for each engine, with the reason of its kind", () => {
+    const fields = pythonFields(
+      [
+        { ...subject, variant: "a", kind: "embedded" },
+        { ...subject, variant: "b", kind: "vllm" },
+      ],
+      at,
+    );
+    const value = (id: string): unknown => fields.find((field) => field.id === id)?.value;
+    expect(value("python.a.torch")).toEqual({
+      state: "not_applicable",
+      reason: reasons.noPythonEmbedded,
+    });
+    expect(value("python.b.torch")).toEqual({
+      state: "not_collected",
+      reason: reasons.pythonNotAsked,
+    });
   });
 });
 

@@ -1,16 +1,31 @@
 // What an engine said of itself, and whether it has a Python, as fields. The engine folder reads it;
 // here it only gets its place, its class and its redaction.
 
-import type { EngineFacts } from "../engine/engine.ts";
+import type { EngineFacts, EngineSettings } from "../engine/engine.ts";
 import { fieldOf, known, notApplicable, notCollected, quoteWord, type Reading } from "./probe.ts";
-import { reasons } from "./reasons.ts";
-import { redactArguments, redactEnvironmentVariables, redactValue } from "./redact.ts";
+import { absentPythonFields } from "./python.ts";
+import { type Reason, reasons } from "./reasons.ts";
+import {
+  redactArguments,
+  redactEnvironmentVariables,
+  redactedMark,
+  redactValue,
+} from "./redact.ts";
 import type { EnvironmentField, FieldClass } from "./snapshot.ts";
 import type { EngineUnderTest } from "./subject.ts";
 
 /** Settings that say where an engine is, or which life of it, rather than what it does; dotted keys too. */
-export const placeSettings =
-  /(?:^|\.)(?:host|port|model|model_path|tokenizer|served_model_name|root_path|uds|instance_id|env_vars|log_[^.]*|[^.]*_port|[^.]*_dir|[^.]*_BUFFER_NAME)$/;
+const placeSettings =
+  /(?:^|\.)(?:host|port|model|model_tag|model_weights|tokenizer|served_model_name|uds|instance_id|env_vars|master_addr|dist_init_addr|log_[^.]*|[^.]*_(?:port|port_list|host|ip|path|dir|root|addr)|VLLM_(?:ASSETS_CACHE|MEDIA_CACHE|PROCESS_NAME_PREFIX|LOGGING_\w+|[A-Z0-9_]*_(?:PORT|HOST|IP|PATH|ROOT|DIR|BUFFER_NAME)))$/;
+
+/** Settings that an engine measures or draws anew at every start, and what it found of its machine. */
+const startSettings =
+  /^system_env\.|(?:^|\.)(?:num_(?:gpu|cpu)_blocks|kv_cache_size_tokens|kv_cache_max_concurrency|kv_cache_memory_bytes|max_total_num_tokens|max_batch_total_tokens|available_gpu_mem|random_seed|(?:encoder_)?compilation_time|traced_files|startup_time\w*)$/;
+
+/** Whether a setting says what the engine does, whatever its place and the memory that was free. */
+export function isSettingOfItsOwn(name: string): boolean {
+  return !placeSettings.test(name) && !startSettings.test(name);
+}
 
 export interface EngineFieldOptions {
   /** ISO 8601 with offset. */
@@ -26,7 +41,7 @@ export function engineFields(
   { variant, kind, facts }: Pick<EngineUnderTest, "variant" | "kind" | "facts">,
   { at, light, secrets }: EngineFieldOptions,
 ): readonly EnvironmentField[] {
-  const make = (name: string, fieldClass: FieldClass, reading: Reading): EnvironmentField =>
+  const make: Make = (name, fieldClass, reading) =>
     fieldOf(
       `engine.${variant}.${name}`,
       "engine",
@@ -78,8 +93,87 @@ export function engineFields(
       "comparability",
       said((it) => plain(it.maxNumSeqs)),
     ),
+    ...settingFields(facts, make),
+    make(
+      "non_default_args",
+      "comparability",
+      said((it) => readArguments(it, secrets)),
+    ),
+    ...containerFields(kind, facts, make),
     digest,
     ...configFields(facts, make, secrets),
+  ];
+}
+
+type Make = (name: string, fieldClass: FieldClass, reading: Reading) => EnvironmentField;
+
+/** The settings that decide a measurement, in the order of a record. */
+const settingNames: readonly (readonly [keyof EngineSettings, string, FieldClass])[] = [
+  ["dtype", "dtype", "comparability"],
+  ["quantization", "quantization", "comparability"],
+  ["kvCacheDtype", "kv_cache_dtype", "comparability"],
+  ["attentionBackend", "attention_backend", "comparability"],
+  ["cudaGraphs", "cuda_graphs", "comparability"],
+  ["enforceEager", "enforce_eager", "comparability"],
+  ["chunkedPrefill", "chunked_prefill", "comparability"],
+  ["prefixCaching", "prefix_caching", "comparability"],
+  ["blockSize", "block_size", "comparability"],
+  // It is what memory was free at the start.
+  ["kvCacheTokens", "kv_cache_tokens", "context"],
+  ["maxNumBatchedTokens", "max_num_batched_tokens", "comparability"],
+  ["tensorParallel", "tensor_parallel", "comparability"],
+  ["pipelineParallel", "pipeline_parallel", "comparability"],
+  ["dataParallel", "data_parallel", "comparability"],
+  ["gpuMemoryUtilization", "gpu_memory_utilization", "comparability"],
+  ["speculative", "speculative", "comparability"],
+  ["loadFormat", "load_format", "comparability"],
+];
+
+function settingFields(facts: EngineFacts | undefined, make: Make): readonly EnvironmentField[] {
+  return settingNames.map(([key, name, fieldClass]) =>
+    make(
+      name,
+      fieldClass,
+      facts === undefined
+        ? notCollected(reasons.notStarted)
+        : known(facts.settings[key], { otherwise: reasons.notDisclosed }),
+    ),
+  );
+}
+
+/** As a list of settings; where the engine is and what its model is called are told elsewhere. */
+function readArguments({ nonDefaultArgs }: EngineFacts, secrets: readonly string[]): Reading {
+  if (nonDefaultArgs === undefined) return notCollected(reasons.notDisclosed);
+  const shown = Object.entries(nonDefaultArgs)
+    .filter(([name]) => isSettingOfItsOwn(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => {
+      const field = redactValue(name, value ?? "none", secrets);
+      return `${name}=${quoteWord(field.state === "value" ? String(field.value) : redactedMark)}`;
+    });
+  return shown.length === 0 ? notApplicable(reasons.defaultArguments) : known(shown.join(" "));
+}
+
+function containerFields(
+  kind: EngineUnderTest["kind"],
+  facts: EngineFacts | undefined,
+  make: Make,
+): readonly EnvironmentField[] {
+  const container = facts?.container;
+  const read = (value: string | undefined, otherwise: Reason): Reading => {
+    if (container !== undefined) return known(value, { otherwise });
+    if (kind === "embedded") return notApplicable(reasons.noContainer);
+    if (kind === "external") return notCollected(reasons.containerUnknown);
+    return facts === undefined
+      ? notCollected(reasons.notStarted)
+      : notApplicable(reasons.noContainer);
+  };
+  return [
+    make("container.runtime", "context", read(container?.runtime, reasons.notDisclosed)),
+    // It is drawn anew at every start.
+    make("container.name", "noise", read(container?.name, reasons.notDisclosed)),
+    make("container.image", "comparability", read(container?.image, reasons.notDisclosed)),
+    make("container.digest", "comparability", read(container?.digest, reasons.notDisclosed)),
   ];
 }
 
@@ -105,7 +199,7 @@ function readEnv(
 
 function configFields(
   facts: EngineFacts | undefined,
-  make: (name: string, fieldClass: FieldClass, reading: Reading) => EnvironmentField,
+  make: Make,
   secrets: readonly string[],
 ): readonly EnvironmentField[] {
   const config = facts?.config;
@@ -116,7 +210,7 @@ function configFields(
   return Object.entries(config)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) =>
-      make(`config.${key}`, placeSettings.test(key) ? "context" : "comparability", {
+      make(`config.${key}`, isSettingOfItsOwn(key) ? "comparability" : "context", {
         // No setting is ever blank: "none" and an empty text are what the engine said.
         value: redactValue(key, value ?? "none", secrets),
       }),
@@ -128,29 +222,10 @@ function configFields(
     );
 }
 
-/** Versions in the engine's interpreter; read by nobody yet. */
-const pythonFieldIds = [
-  "python.interpreter",
-  "python.torch",
-  "python.cuda",
-  "python.triton",
-  "python.flashinfer",
-  "python.flash_attn",
-  "python.transformers",
-  "python.vllm",
-  "python.nccl",
-] as const;
-
-/** The Python fields: not applicable where every engine is the embedded one. */
+/** The Python fields of engines whose interpreters were not asked. */
 export function pythonFields(
   engines: readonly EngineUnderTest[],
   at: string,
 ): readonly EnvironmentField[] {
-  const reading =
-    engines.length === 0
-      ? notApplicable(reasons.noEngine)
-      : engines.every(({ kind }) => kind === "embedded")
-        ? notApplicable(reasons.noPythonEmbedded)
-        : notCollected(reasons.pythonNotAsked);
-  return pythonFieldIds.map((id) => fieldOf(id, "python", "comparability", reading, at));
+  return engines.flatMap((engine) => absentPythonFields(engine, at));
 }

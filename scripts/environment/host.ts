@@ -1,5 +1,5 @@
-// The machine benchbook runs on, as fields: from /proc, /sys and a few commands, and from
-// systeminformation where the system has no /proc.
+// A machine as fields, the one benchbook runs on or the engine's: from /proc, /sys and a few commands,
+// and from systeminformation where the system has no /proc.
 
 import { isoWithOffset } from "../units.ts";
 import { type CgroupReadings, readCgroup } from "./cgroup.ts";
@@ -43,6 +43,8 @@ interface Sources {
   readonly cgroup: CgroupReadings;
   readonly dmi: Dmi;
   readonly shm: Reading;
+  /** undefined: not asked, or it tells whole seconds only. */
+  readonly clockOffsetMs: number | undefined;
 }
 
 const paths = {
@@ -76,6 +78,8 @@ const lightPaths: readonly (keyof typeof paths)[] = ["load", "uptime", "stat"];
 
 interface HostField extends DeclaredField {
   readonly light?: true;
+  /** Only of a machine that is not this one. */
+  readonly elsewhere?: true;
   readonly read: (sources: Sources) => Reading;
 }
 
@@ -233,11 +237,24 @@ const hostFields: readonly HostField[] = [
   },
   { id: "host.time_zone", class: "context", read: readTimeZone },
   { id: "host.ntp", class: "context", read: readNtp },
+  {
+    // Noise: each reading is off by up to half a round trip.
+    id: "host.clock_offset_ms",
+    class: "noise",
+    elsewhere: true,
+    read: (s) => known(s.clockOffsetMs, { unit: "ms", otherwise: reasons.coarseClock }),
+  },
 ];
 
 /** The host's fields; those of the light form where `light`. */
-export function declaredHostFields(light: boolean): readonly DeclaredField[] {
-  return hostFields.filter((field) => !light || field.light);
+export function declaredHostFields(light: boolean, elsewhere = false): readonly DeclaredField[] {
+  return wantedFields(light, elsewhere);
+}
+
+function wantedFields(light: boolean, elsewhere: boolean): readonly HostField[] {
+  return hostFields.filter(
+    (field) => (!light || field.light === true) && (elsewhere || field.elsewhere !== true),
+  );
 }
 
 /** Reads the host. The light form reads only what a trial can change. */
@@ -248,7 +265,7 @@ export async function probeHost(
 ): Promise<ProbeResult> {
   const sources = await readSources(outside, record, options);
   const at = timeOf(outside);
-  const wanted = hostFields.filter((field) => !options.light || field.light);
+  const wanted = wantedFields(options.light, outside.elsewhere !== undefined);
   return {
     fields: wanted.map(({ id, class: fieldClass, read }) =>
       fieldOf(id, "host", fieldClass, read(sources), at),
@@ -279,6 +296,8 @@ async function readSources(
         })
       : record.run(commands[name]);
 
+  // Alone, before the others make answers slow.
+  const clockOffsetMs = light ? undefined : await readClockOffset(outside, limitMs);
   const [files, ran, governors, cgroup, dmi, shm] = await Promise.all([
     eachOf(paths, read),
     eachOf(commands, run),
@@ -290,7 +309,15 @@ async function readSources(
   // An ARM machine's /proc/cpuinfo has no model name; other systems have no /proc at all.
   const silent = lineOf(files.cpuinfo.text ?? "", "model name") === undefined;
   const facts = silent && !light ? await readFacts(outside, record, limitMs) : undefined;
-  return { outside, files, commands: ran, facts, governors, cgroup, dmi, shm };
+  return { outside, files, commands: ran, facts, governors, cgroup, dmi, shm, clockOffsetMs };
+}
+
+async function readClockOffset(
+  { elsewhere }: Outside,
+  limitMs: number,
+): Promise<number | undefined> {
+  if (elsewhere === undefined) return undefined;
+  return within(limitMs, elsewhere.clockOffsetMs()).catch(() => undefined);
 }
 
 async function eachOf<K extends string, T>(
@@ -408,7 +435,7 @@ function readContainer({ files, outside }: Sources): Reading {
 
 /** "Asia/Shanghai, +08:00". */
 function readTimeZone({ outside }: Sources): Reading {
-  const offset = isoWithOffset(outside.now()).slice(-6);
+  const offset = outside.elsewhere?.utcOffset ?? isoWithOffset(outside.now()).slice(-6);
   return known(`${outside.timeZone()}, ${offset}`);
 }
 

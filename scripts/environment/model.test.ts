@@ -168,7 +168,7 @@ describe("a model folder", () => {
 });
 
 it("a model that is only a name on a server says so in every field but name and precision", async () => {
-  const fields = await probe({ kind: "external", url: "http://10.0.0.1:8000" });
+  const fields = await probe({ kind: "external", model: "chat", url: "http://10.0.0.1:8000" });
   for (const [name, value] of fields)
     if (name === "id" || name === "precision_claimed") expect(value.state).toBe("value");
     else expect(value).toEqual({ state: "not_collected", reason: reasons.noModelFolder });

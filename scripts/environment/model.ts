@@ -3,6 +3,7 @@
 
 import { basename, dirname, join } from "node:path";
 import { digestOfFiles, sha256Of } from "./digest.ts";
+import { findModel } from "./model-cache.ts";
 import {
   canonicalObject,
   chatTemplateOf,
@@ -30,8 +31,9 @@ import type { EngineUnderTest } from "./subject.ts";
 
 interface Sources {
   readonly subject: EngineUnderTest;
-  /** undefined: the model is only a name. */
+  /** undefined: the model is only a name, for the reason in `absence`. */
   readonly folder: Folder | undefined;
+  readonly absence: string;
   readonly tokenizer: Reading;
   readonly chatTemplate: Reading;
 }
@@ -126,18 +128,21 @@ export async function probeModel(
   subject: EngineUnderTest,
   limitMs: number,
 ): Promise<ProbeResult> {
-  const { modelFolder, variant } = subject;
-  const place = subject.tokenizerPath ?? modelFolder;
+  const { variant } = subject;
+  const found = await within(limitMs, findModel(outside, subject));
+  const place = subject.tokenizerPath ?? found.folder;
   const [folder, tokenizer] = await Promise.all([
-    modelFolder === undefined
+    found.folder === undefined
       ? undefined
-      : readFolder(outside, record, subject, modelFolder, limitMs),
+      : readFolder(outside, record, subject, found.folder, limitMs),
     place === undefined ? undefined : readTokenizer(outside, record, place, limitMs),
   ]);
-  const nameOnly = notCollected(reasons.noModelFolder);
+  const absence = found.folder === undefined ? found.reason : reasons.noModelFolder;
+  const nameOnly = notCollected(absence);
   const sources: Sources = {
     subject,
     folder,
+    absence,
     tokenizer: tokenizer?.tokenizer ?? nameOnly,
     chatTemplate: tokenizer?.chatTemplate ?? nameOnly,
   };
@@ -150,8 +155,8 @@ export async function probeModel(
   };
 }
 
-function ofFolder({ folder }: Sources, read: (folder: Folder) => Reading): Reading {
-  return folder === undefined ? notCollected(reasons.noModelFolder) : read(folder);
+function ofFolder({ folder, absence }: Sources, read: (folder: Folder) => Reading): Reading {
+  return folder === undefined ? notCollected(absence) : read(folder);
 }
 
 function ofConfig(
@@ -200,7 +205,7 @@ async function readFolder(
   const facts =
     config.text === undefined ? undefined : parseModelConfig(config.text, quantConfig.text);
   const [weights, revision] = await Promise.all([
-    readWeights(record, files, limitMs),
+    readWeights(outside, record, files, limitMs),
     readRevision(record, path),
   ]);
   return {
@@ -245,6 +250,7 @@ function isWeightFile(name: string): boolean {
 }
 
 async function readWeights(
+  outside: Outside,
   record: Recorder,
   files: readonly WeightFile[] | Reading,
   limitMs: number,
@@ -255,7 +261,7 @@ async function readWeights(
     return { digest: none, bytes: none };
   }
   try {
-    const { digest, bytes, list } = await within(limitMs, digestOfFiles(files));
+    const { digest, bytes, list } = await within(limitMs, digestOfFiles(files, outside));
     const rawIndex = record.note("digest of the weight files", list);
     return {
       digest: known(digest, { rawIndex, source: "derived" }),
@@ -345,7 +351,7 @@ async function readTokenizerDigest(
     );
     const files = own.length > 0 ? own : named.filter(({ name }) => vocabularies.test(name));
     if (files.length === 0) return notCollected(reasons.noTokenizer);
-    const { digest, list } = await within(limitMs, digestOfFiles(files));
+    const { digest, list } = await within(limitMs, digestOfFiles(files, outside));
     return known(digest, {
       rawIndex: record.note("digest of the tokenizer files", list),
       source: "derived",

@@ -1,7 +1,8 @@
 // What the probes need of the world outside: processes, files, clocks. Handed in as one argument, so
 // that every state of a machine, a broken one too, can be told to a probe by a test.
 
-import { readdir, readFile, stat, statfs } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { open, readdir, readFile, stat, statfs } from "node:fs/promises";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { $, which } from "zx/core";
@@ -43,15 +44,40 @@ export interface FileStatus {
   readonly mtimeMs: number;
 }
 
+/** A machine other than the one that benchbook runs on. */
+export interface Elsewhere {
+  /** The name that it gives itself. */
+  readonly name: string;
+  /** Of its time zone: "+08:00". */
+  readonly utcOffset: string;
+  /**
+   * Whether it can be asked now; connects again where the connection was lost.
+   * @throws a system error (EHOSTUNREACH) that says why not
+   */
+  ready(): Promise<void>;
+  /** Its clock minus this machine's, ms; undefined: it does not tell parts of a second. */
+  clockOffsetMs(): Promise<number | undefined>;
+}
+
 export interface Outside {
   /** Runs one command in a process group of its own; never throws for how it ended. */
   exec(command: readonly string[], options: ExecOptions): Promise<Ran>;
   /** The text of a file. @throws a system error (ENOENT, EACCES) where it can't be read. */
   readFile(path: string): Promise<string>;
+  /**
+   * The texts of many small files at once, where one by one would take long; undefined for one that
+   * can't be read. Absent: they are read one by one.
+   */
+  readFiles?(paths: readonly string[]): Promise<readonly (string | undefined)[]>;
   /** Names in a folder, sorted. @throws a system error where there is none. */
   readDirectory(path: string): Promise<readonly string[]>;
   /** Files of a folder and of its folders down to `depth`, links followed, sorted by path. */
   listFiles(folder: string, depth: number): Promise<readonly FileStatus[]>;
+  /**
+   * sha256 of a file, lower-case hex: of all of it, or of its first and its last MiB.
+   * @throws a system error where it can't be read.
+   */
+  sha256(file: FileStatus, part: "whole" | "edges"): Promise<string>;
   /** Size of the file system that holds a path, bytes. */
   fileSystemBytes(path: string): Promise<number>;
   hostFacts(): Promise<HostFacts>;
@@ -65,6 +91,8 @@ export interface Outside {
   readonly argv: readonly string[];
   readonly versions: { readonly node: string; readonly v8: string };
   readonly platform: string;
+  /** undefined: the machine that benchbook runs on. */
+  readonly elsewhere?: Elsewhere;
 }
 
 /** This machine. */
@@ -73,6 +101,7 @@ export const real: Outside = {
   readFile: (path) => readFile(path, "utf8"),
   readDirectory: async (path) => (await readdir(path)).sort(),
   listFiles: listFilesReal,
+  sha256: sha256Real,
   fileSystemBytes: async (path) => {
     const { blocks, bsize } = await statfs(path);
     return blocks * bsize;
@@ -175,6 +204,29 @@ async function listFilesReal(folder: string, depth: number): Promise<readonly Fi
       found.push(...(await listFilesReal(path, depth - 1)));
   }
   return found;
+}
+
+/** How much of a file's beginning and of its end make the digest of its edges. */
+export const edgeBytes = 1024 * 1024;
+
+async function sha256Real({ path, bytes }: FileStatus, part: "whole" | "edges"): Promise<string> {
+  const hash = createHash("sha256");
+  const file = await open(path);
+  try {
+    if (part === "whole") {
+      const chunks = file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>;
+      for await (const chunk of chunks) hash.update(chunk);
+      return hash.digest("hex");
+    }
+    const edge = Buffer.alloc(edgeBytes);
+    for (const position of [0, bytes - edgeBytes]) {
+      const { bytesRead } = await file.read(edge, 0, edgeBytes, position);
+      hash.update(edge.subarray(0, bytesRead));
+    }
+    return hash.digest("hex");
+  } finally {
+    await file.close();
+  }
 }
 
 /** Loaded only where it is needed: it takes longer to load than all of /proc takes to read. */

@@ -250,7 +250,7 @@ export async function within<T>(limitMs: number, promise: Promise<T>): Promise<T
   }
 }
 
-export class TimeoutError extends Error {}
+class TimeoutError extends Error {}
 
 /** Why something could not be read, in the words of a field. */
 export function reasonOf(error: unknown): Reason {

@@ -24,6 +24,8 @@ export interface EnvironmentField {
   readonly source: FieldSource;
   /** ISO 8601 with offset. */
   readonly at: string;
+  /** The host that it was read on, by the name that it gives itself; undefined: the one that benchbook runs on. */
+  readonly readOn?: string;
   /** Index of the raw probe (in `raw`) the field was read from, when there is one. */
   readonly rawIndex?: number;
 }

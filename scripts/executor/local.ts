@@ -128,6 +128,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
         });
         if (death.signal.aborted) {
           kept.delete(variant.name);
+          yield* stopped(variant, await engine.stop());
           const detail = `${String(death.signal.reason)}\n${redactText(lastWords)}`;
           yield { kind: "ended", at: wallClock(), reason: "died", detail };
           finished = true;
@@ -190,7 +191,11 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
     const known = tokenizers.get(variant.name);
     if (known !== undefined) return known;
     const tokenizer = await findTokenizer(variant, options.projectRoot, (body) =>
-      probeJson(`${endpoint.baseUrl}/tokenize`, { headers: endpoint.headers, body }),
+      probeJson(`${endpoint.baseUrl}/tokenize`, {
+        headers: endpoint.headers,
+        // As the server knows it, which may be another name than the variant's model.
+        body: { ...body, model: endpoint.model },
+      }),
     );
     tokenizers.set(variant.name, tokenizer);
     return tokenizer;

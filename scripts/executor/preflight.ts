@@ -1,4 +1,5 @@
 // Everything that is wrong with a plan on this machine and can be known before anything starts.
+
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { checkEngine } from "../engine/engines.ts";
@@ -8,6 +9,7 @@ import type { Plan } from "../experiment/plan.ts";
 import { readNotebook } from "../report/notebook-source.ts";
 import { longestRequestTokens, makeRequestSource } from "../workload/prompts.ts";
 import { localTokenizer, tokenizerPath } from "../workload/tokenizer.ts";
+import { checkMachine } from "./machine.ts";
 
 /** All mistakes at once; empty: the plan can be run here. */
 export async function preflight(
@@ -19,7 +21,12 @@ export async function preflight(
   const checks = await Promise.all(
     variants.map((variant) => checkVariant(plan, variant, projectRoot)),
   );
-  return [...unsupported(plan), ...checks.flat(), ...checkReport(plan, projectRoot)];
+  return [
+    ...unsupported(plan),
+    ...checks.flat(),
+    ...(await checkMachine(plan.experiment, variants, projectRoot)),
+    ...checkReport(plan, projectRoot),
+  ];
 }
 
 /** What this version can read and plan but not yet measure. */
@@ -46,13 +53,6 @@ function unsupported({ experiment, points }: Plan): readonly UserErrorParts[] {
       what: "this version measures a number of rounds that is fixed before the start",
       where: "measure.rounds",
       mend: `write rounds: ${experiment.measure.rounds.max}, or say --rounds ${experiment.measure.rounds.max}`,
-    });
-  }
-  if (experiment.environment.kind !== "local") {
-    problems.push({
-      what: "this version captures the environment of the machine it runs on only",
-      where: "environment",
-      mend: "take `environment` out; the engine's host can be described under `stated`",
     });
   }
   return problems;

@@ -1,7 +1,8 @@
 // What commands print for people: plain tables of at most 80 columns, Chinese widths counted right.
 import Table from "cli-table3";
 import stringWidth from "string-width";
-import type { EnvironmentField, EnvironmentSnapshot } from "../environment/snapshot.ts";
+import type { SnapshotDifference } from "../environment/difference.ts";
+import type { EnvironmentField, EnvironmentSnapshot, FieldValue } from "../environment/snapshot.ts";
 import { fieldGroups } from "../environment/snapshot.ts";
 import { describeParts, type UserErrorParts } from "../errors.ts";
 import type { ExperimentDifferences } from "../experiment/difference.ts";
@@ -164,7 +165,38 @@ export function describeSnapshot({ fields }: EnvironmentSnapshot): string {
     .join("\n");
 }
 
-function valueText({ value }: EnvironmentField): string {
+/** What `benchbook env --against` shows. @param against the run or file that it was held against */
+export function describeEnvironmentDifference(
+  against: string,
+  { comparable, differences, unknown }: SnapshotDifference,
+): string {
+  const titles = { comparability: "Must be equal to compare", context: "Worth knowing" } as const;
+  const tables = (["comparability", "context"] as const).flatMap((of) => {
+    const rows = differences
+      .filter((one) => one.class === of)
+      .map(({ id, before, after }) => [id, fieldText(before), fieldText(after)]);
+    return rows.length === 0 ? [] : [titles[of], table(["field", against, "here"], rows)];
+  });
+  const noise = differences.filter((one) => one.class === "noise").length;
+  const open = unknown.filter((one) => one.class === "comparability").map(({ id }) => id);
+  return [
+    ...tables,
+    ...(noise === 0 ? [] : [`Fields that differ at any time, such as load: ${noise}`]),
+    ...(open.length === 0
+      ? []
+      : [wrapped(`Not known on both sides, though it must be equal: ${open.join(", ")}`)]),
+    comparable
+      ? "Comparable: nothing that is known on both sides and must be equal differs."
+      : "Not comparable: what must be equal differs.",
+    "",
+  ].join("\n");
+}
+
+function fieldText(value: FieldValue | undefined): string {
+  return value === undefined ? "-" : valueText({ value });
+}
+
+function valueText({ value }: Pick<EnvironmentField, "value">): string {
   switch (value.state) {
     case "value":
       return `${value.value}${value.unit === undefined ? "" : ` ${value.unit}`}`;

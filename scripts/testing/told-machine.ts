@@ -1,6 +1,7 @@
 // A machine told by a test: files, folders and answers of commands instead of the real ones. What
 // was not told is not there.
 
+import { sha256Of } from "../environment/digest.ts";
 import type { FileStatus, Outside, Ran } from "../environment/outside.ts";
 
 export interface ToldMachine {
@@ -51,6 +52,10 @@ export function toldMachine(told: ToldMachine = {}): Outside {
         .filter(([path]) => path.startsWith(`${folder}/`))
         .map(([path, text]): FileStatus => ({ path, bytes: text.length, mtimeMs: 0 }));
       return found.length === 0 ? missing(folder) : Promise.resolve(found);
+    },
+    sha256: ({ path }) => {
+      const text = files[path];
+      return text === undefined ? missing(path) : Promise.resolve(sha256Of(text));
     },
     fileSystemBytes: missing,
     hostFacts: () => missing("systeminformation"),
