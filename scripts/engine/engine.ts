@@ -1,7 +1,7 @@
 // The life of an engine as the rest of benchbook sees it: where it answers, what it is, how it ended.
 // Each kind of engine is one file that offers an `EngineAdapter`, and one line in `engines.ts`.
 import type { UserErrorParts } from "../errors.ts";
-import type { EngineSpec, Variant } from "../experiment/experiment.ts";
+import type { EngineSpec, Variant, Workload } from "../experiment/experiment.ts";
 
 /** Where requests go. */
 export interface EngineEndpoint {
@@ -11,7 +11,15 @@ export interface EngineEndpoint {
   readonly model: string;
   /** Sent with every request; holds the key when there is one. Never stored. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Where completions are asked for below `baseUrl`, where not at `usualPaths`; a query may follow. */
+  readonly paths?: Readonly<Record<Workload["endpoint"], string>>;
 }
+
+/** Where every OpenAI-compatible server but some gateways answers. */
+export const usualPaths: Readonly<Record<Workload["endpoint"], string>> = {
+  completions: "/v1/completions",
+  chat: "/v1/chat/completions",
+};
 
 /** A value of an engine's configuration. */
 export type Setting = string | number | boolean | null;
@@ -104,6 +112,8 @@ export interface EngineFacts {
 export interface EngineExit {
   readonly exitCode: number | undefined;
   readonly signal: string | undefined;
+  /** In plain words, where more is known than code and signal: which worker ended first. */
+  readonly detail?: string | undefined;
   /** Last lines of its log, for people. */
   readonly lastWords: string;
 }
@@ -126,6 +136,8 @@ export interface RunningEngine {
    * "-c" and a program. undefined: it has none, or none that we can reach.
    */
   readonly interpreter: readonly string[] | undefined;
+  /** What a reader of the record should know of how it was reached, in English sentences. */
+  readonly notes?: readonly string[];
   /** Asks it again what it is: a server that somebody else runs may have been replaced. */
   readFacts(): Promise<EngineFacts>;
   /** Empties the prefix cache, where the engine offers it. Never throws. */

@@ -3,9 +3,9 @@ import type { UserErrorParts } from "../errors.ts";
 import type { Variant } from "../experiment/experiment.ts";
 import { embedded, weightFileOf } from "./embedded.ts";
 import type { EngineDemand, RunningEngine, StartContext } from "./engine.ts";
-import { EngineStartError } from "./engine.ts";
 import { external } from "./external.ts";
 import { redactFacts } from "./redact-facts.ts";
+import { vllm } from "./vllm.ts";
 
 /** Everything that is wrong with a variant's engine and can be known before anything is started. */
 export function checkEngine(
@@ -20,13 +20,7 @@ export function checkEngine(
     case "external":
       return external.check({ ...variant, engine }, demand, context);
     case "vllm":
-      return Promise.resolve([
-        {
-          what: "this version does not launch vLLM by itself",
-          where: `engines.${engine.name}.kind`,
-          mend: "start the server by hand and write `kind: external` with its `url`",
-        },
-      ]);
+      return vllm.check({ ...variant, engine }, demand, context);
   }
 }
 
@@ -51,7 +45,7 @@ function start(variant: Variant, context: StartContext): Promise<RunningEngine> 
     case "external":
       return external.start({ ...variant, engine }, context);
     case "vllm":
-      return Promise.reject(new EngineStartError("vLLM can't be launched", "use `kind: external`"));
+      return vllm.start({ ...variant, engine }, context);
   }
 }
 

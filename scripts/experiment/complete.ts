@@ -4,6 +4,7 @@ import type {
   CachePolicy,
   EngineSpec,
   Experiment,
+  ExternalEngine,
   LengthSpec,
   Load,
   LocalText,
@@ -161,6 +162,7 @@ function completeEngine(name: string, written: WrittenEngine, fill: Fill): Engin
       url: written.url.replace(/\/+$/, "").replace(/\/v1$/, ""),
       ...(written.key === undefined ? {} : { key: written.key }),
       headers: written.headers ?? {},
+      ...(written.paths === undefined ? {} : { paths: completePaths(written.paths) }),
     };
   }
   const path = `engines.${name}`;
@@ -186,8 +188,22 @@ function completeEngine(name: string, written: WrittenEngine, fill: Fill): Engin
           container: {
             image: container.image,
             ...(container.digest === undefined ? {} : { digest: container.digest }),
+            ...(container.runtime === undefined ? {} : { runtime: container.runtime }),
+            ...(container.args === undefined ? {} : { args: container.args }),
           },
         }),
+  };
+}
+
+function completePaths({
+  completions,
+  chat,
+}: NonNullable<Extract<WrittenEngine, { kind: "external" }>["paths"]>): NonNullable<
+  ExternalEngine["paths"]
+> {
+  return {
+    ...(completions === undefined ? {} : { completions }),
+    ...(chat === undefined ? {} : { chat }),
   };
 }
 

@@ -20,7 +20,12 @@ export function variantContent({ model, revision, tokenizer, precision, engine }
 function engineContent(engine: EngineSpec): object {
   switch (engine.kind) {
     case "external":
-      return { kind: engine.kind, url: engine.url, headers: engine.headers };
+      return {
+        kind: engine.kind,
+        url: engine.url,
+        headers: engine.headers,
+        paths: engine.paths,
+      };
     case "embedded":
       return { kind: engine.kind, args: engine.args, env: engine.env };
     case "vllm": {

@@ -45,14 +45,25 @@ export interface EmbeddedEngine extends LaunchedEngine {
 }
 
 /** vLLM, launched by benchbook. */
-interface VllmEngine extends LaunchedEngine {
+export interface VllmEngine extends LaunchedEngine {
   readonly kind: "vllm";
   readonly venv?: string;
   readonly python?: string;
   readonly command?: readonly string[];
-  readonly container?: { readonly image: string; readonly digest?: string };
+  readonly container?: VllmContainer;
   /** Put before argv: ["taskset", "-c", "0-7"]. */
   readonly prefix: readonly string[];
+}
+
+/** The container image that has vLLM. */
+export interface VllmContainer {
+  readonly image: string;
+  /** "sha256:...": pins the image. */
+  readonly digest?: string;
+  /** Absent: docker. */
+  readonly runtime?: "docker" | "podman";
+  /** Added to `docker run`, before the image. */
+  readonly args?: readonly string[];
 }
 
 /** Any OpenAI-compatible server that somebody else started. */
@@ -63,7 +74,10 @@ export interface ExternalEngine {
   readonly url: string;
   /** Name of the environment variable that holds the key; the key itself is never stored. */
   readonly key?: { readonly env: string };
-  readonly headers: Readonly<Record<string, string>>;
+  /** A value, or the environment variable that holds it and is never stored. */
+  readonly headers: Readonly<Record<string, string | { readonly env: string }>>;
+  /** Below `url`, where a gateway answers at other paths than /v1/...; a query may follow. */
+  readonly paths?: { readonly completions?: string; readonly chat?: string };
 }
 
 export type EngineSpec = EmbeddedEngine | VllmEngine | ExternalEngine;

@@ -384,6 +384,10 @@ describe("secrets", () => {
       'engines: { s: { kind: external, url: "http://h:1", headers: { x-api-key: abcdef0123456789 } } }',
     ],
     [
+      "a header's variable that is no name",
+      `engines: { s: { kind: external, url: "http://h:1", headers: { x-api-key: { env: ${secret} } } } }`,
+    ],
+    [
       "an engine's environment",
       "engines: { s: { kind: vllm, env: { HF_TOKEN: abcdef0123456789 } } }",
     ],

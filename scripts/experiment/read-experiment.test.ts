@@ -180,6 +180,26 @@ variants: { a: { model: m, engine: s, tokenizer: /models/m } }
     });
   });
 
+  it("name the variable of a secret header, and the paths of a gateway", async () => {
+    const { experiment, source } = await read(`
+engines:
+  s:
+    kind: external
+    url: https://gateway.example/openai
+    headers: { x-route: team-a, api-key: { env: GATEWAY_KEY } }
+    paths: { chat: "/chat/completions?api-version=2024-10-21" }
+variants: { a: { model: m, engine: s } }
+`);
+    expect(experiment.variants[0]?.engine).toEqual({
+      kind: "external",
+      name: "s",
+      url: "https://gateway.example/openai",
+      headers: { "x-route": "team-a", "api-key": { env: "GATEWAY_KEY" } },
+      paths: { chat: "/chat/completions?api-version=2024-10-21" },
+    });
+    expect(source).toContain("GATEWAY_KEY");
+  });
+
   it("are the only one defined where a variant names none", async () => {
     const { experiment } = await read(
       "engines: { v: { kind: vllm } }\nvariants: { a: { model: m } }",

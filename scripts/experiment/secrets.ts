@@ -23,6 +23,8 @@ export function isSecretPath(path: WrittenPath): boolean {
 }
 
 const mendKey = "write key: { env: API_KEY }, the name of the environment variable that holds it";
+const mendHeader =
+  "write { env: NAME } as the header's value, the name of the environment variable that holds it";
 const mendInherited =
   "take it out and set it in the shell that starts benchbook; the engine inherits its environment (vLLM reads VLLM_API_KEY and HF_TOKEN)";
 
@@ -46,7 +48,7 @@ export function findSecrets(tree: WrittenNode): readonly Mistake[] {
 }
 
 function secretAt(path: WrittenPath, value: string): Pick<Mistake, "what" | "mend"> | undefined {
-  const [top, , section, name] = path;
+  const [top, , section, name, variable] = path;
   const what = "a secret is written in the file (its value is not shown here)";
   if (top === "engines" && section === "key" && path.length === 3) {
     return {
@@ -65,7 +67,10 @@ function secretAt(path: WrittenPath, value: string): Pick<Mistake, "what" | "men
     inEngine &&
     (section === "args" || section === "env" || section === "headers") &&
     typeof name === "string" &&
-    secretName.test(name);
+    secretName.test(name) &&
+    // headers: { x-api-key: { env: NAME } } only says where it is.
+    !(section === "headers" && variable === "env" && !keyLook.test(value));
   if (!secretSetting && !keyLook.test(value)) return undefined;
+  if (section === "headers") return { what, mend: mendHeader };
   return { what, mend: section === "args" || section === "env" ? mendInherited : mendKey };
 }

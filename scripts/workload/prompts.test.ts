@@ -175,14 +175,13 @@ describe("the tokenizer of a model folder", () => {
 
 describe("the tokenizer of a server", () => {
   it("is undefined when the server has no /tokenize", async () => {
-    expect(await serverTokenizer(() => Promise.resolve(undefined), "m")).toBeUndefined();
+    expect(await serverTokenizer(() => Promise.resolve(undefined))).toBeUndefined();
   });
 
   it("proves a sample of prompts and refuses when its counts disagree", async () => {
     const askedBody = z.object({ prompt: z.string() });
-    const honest = await serverTokenizer(
-      (asked) => Promise.resolve({ count: askedBody.parse(asked).prompt.trim().split(" ").length }),
-      "m",
+    const honest = await serverTokenizer((asked) =>
+      Promise.resolve({ count: askedBody.parse(asked).prompt.trim().split(" ").length }),
     );
     if (honest === undefined) throw new Error("the server answered, so there is a tokenizer");
     expect((await makeRequestSource(recipe(), honest))(0).inputTokens).toBe(64);
@@ -190,7 +189,7 @@ describe("the tokenizer of a server", () => {
     const merging = await serverTokenizer((asked) => {
       const count = askedBody.parse(asked).prompt.trim().split(" ").length;
       return Promise.resolve({ count: count > 20 ? count - 1 : count });
-    }, "m");
+    });
     if (merging === undefined) throw new Error("the server answered, so there is a tokenizer");
     await expect(makeRequestSource(recipe(), merging)).rejects.toThrow(/counts 63/);
   });

@@ -22,19 +22,22 @@ export interface PromptTokenizer {
   countAnswer(text: string): number | undefined;
 }
 
+type Ask = (body: Readonly<Record<string, unknown>>) => Promise<unknown>;
+
 /**
  * The tokenizer of a variant: its `tokenizer:`, else its model's folder, else the server's own.
- * @param ask POSTs a body to the server's /tokenize and gives the JSON answer, undefined for none
+ * @param ask POSTs a body to the server's /tokenize, with the name by which the server knows the
+ *   model, and gives the JSON answer, undefined for none
  * @throws UserError when there is none of them
  */
 export async function findTokenizer(
   variant: Pick<Variant, "name" | "model" | "tokenizer">,
   projectRoot: string,
-  ask: (body: unknown) => Promise<unknown>,
+  ask: Ask,
 ): Promise<PromptTokenizer> {
   const path = tokenizerPath(variant, projectRoot);
   if (path !== undefined) return localTokenizer(path);
-  const remote = await serverTokenizer(ask, variant.model);
+  const remote = await serverTokenizer(ask);
   if (remote !== undefined) return remote;
   throw new UserError({
     what: `no tokenizer for ${variant.model}: it is no folder here, and the server has no /tokenize`,
@@ -107,12 +110,9 @@ export async function localTokenizer(path: string): Promise<PromptTokenizer> {
  * A tokenizer that asks the server (`/tokenize` of vLLM, SGLang and llama.cpp).
  * @returns undefined when the server has no such call
  */
-export async function serverTokenizer(
-  ask: (body: unknown) => Promise<unknown>,
-  model: string,
-): Promise<PromptTokenizer | undefined> {
+export async function serverTokenizer(ask: Ask): Promise<PromptTokenizer | undefined> {
   const tokens = async (body: Record<string, unknown>): Promise<number | undefined> => {
-    const answer = tokenizeAnswer.safeParse(await ask({ model, ...body }));
+    const answer = tokenizeAnswer.safeParse(await ask(body));
     if (!answer.success) return undefined;
     return answer.data.count ?? answer.data.tokens?.length;
   };

@@ -1,7 +1,15 @@
 // How a model is served: one schema for each kind of engine.
 import { z } from "zod";
 import { writtenDefaults } from "./defaults.ts";
-import { duration, environmentNamePattern, keysWritten, says, text, words } from "./leaves.ts";
+import {
+  choice,
+  duration,
+  environmentNamePattern,
+  keysWritten,
+  says,
+  text,
+  words,
+} from "./leaves.ts";
 
 const argumentName = z
   .string()
@@ -71,6 +79,11 @@ const containerImage = z
         ]),
       )
       .optional(),
+    runtime: choice(["docker", "podman"], "Program that runs it.", "docker").optional(),
+    args: words(
+      "Added to its run command; cores are pinned here, and accelerators named where not all are meant.",
+      ["--cpuset-cpus", "0-7"],
+    ).optional(),
   })
   .meta(
     says("a map with image", "Container image that has vLLM.", [
@@ -105,10 +118,32 @@ const headerName = z
   .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/)
   .meta({ title: "the name of an HTTP header" });
 
+const variableOf = (meaning: string, name: string) =>
+  z.strictObject({
+    env: z
+      .string()
+      .regex(environmentNamePattern)
+      .meta(says("the name of an environment variable", meaning, [name])),
+  });
+
 const headerValue = z
-  .string()
-  .regex(/^[\t\x20-\x7e]*$/)
-  .meta(says("a text of ASCII characters", "Its value.", ["team-a"]));
+  .union([
+    z.string().regex(/^[\t\x20-\x7e]*$/),
+    variableOf("Holds the value, which is never stored.", "GATEWAY_KEY"),
+  ])
+  .meta(
+    says(
+      "a text of ASCII characters, or { env: NAME }, where NAME is an environment variable",
+      "Its value, or where a secret one is read from.",
+      ["team-a", { env: "GATEWAY_KEY" }],
+    ),
+  );
+
+const requestPath = (what: string, example: string) =>
+  z
+    .string()
+    .regex(/^\/[^\s#]*$/)
+    .meta(says("a path that begins with /, with a query where one is needed", what, [example]));
 
 const externalEngine = z.strictObject({
   kind: kind("external", "Any OpenAI-compatible server that is already running."),
@@ -123,17 +158,7 @@ const externalEngine = z.strictObject({
         ["http://127.0.0.1:8000"],
       ),
     ),
-  key: z
-    .strictObject({
-      env: z
-        .string()
-        .regex(environmentNamePattern)
-        .meta(
-          says("the name of an environment variable", "Holds the key, which is never stored.", [
-            "API_KEY",
-          ]),
-        ),
-    })
+  key: variableOf("Holds the key, which is never stored.", "API_KEY")
     .meta(
       says(
         "{ env: NAME }, where NAME is an environment variable",
@@ -145,8 +170,22 @@ const externalEngine = z.strictObject({
   headers: z
     .record(headerName, headerValue)
     .meta(
-      says("a map of HTTP headers", "Sent with every request; no secrets here.", [
-        { "x-route": "team-a" },
+      says("a map of HTTP headers", "Sent with every request; secrets by the variable's name.", [
+        { "x-route": "team-a", "x-api-key": { env: "GATEWAY_KEY" } },
+      ]),
+    )
+    .optional(),
+  paths: z
+    .strictObject({
+      completions: requestPath("For workloads of completions.", "/completions").optional(),
+      chat: requestPath(
+        "For workloads of chat.",
+        "/chat/completions?api-version=2024-10-21",
+      ).optional(),
+    })
+    .meta(
+      says("a map with completions and chat", "Paths below `url`, where they are not /v1/...", [
+        { chat: "/chat/completions?api-version=2024-10-21" },
       ]),
     )
     .optional(),
