@@ -1,50 +1,64 @@
 // A server that somebody else started: benchbook attaches, asks what it says of itself, and leaves.
 import type { UserErrorParts } from "../errors.ts";
 import type { ExternalEngine } from "../experiment/experiment.ts";
-import type { EngineAdapter, EngineExit, EngineFacts, RunningEngine, VariantOf } from "./engine.ts";
-import { EngineStartError, undisclosedSettings } from "./engine.ts";
-import { type ServedModel, selfReport, servedModels } from "./self-report.ts";
+import type {
+  CacheReset,
+  EngineAdapter,
+  EngineEndpoint,
+  EngineExit,
+  EngineFacts,
+  RunningEngine,
+  VariantOf,
+} from "./engine.ts";
+import { EngineStartError, usualPaths } from "./engine.ts";
+import { probe } from "./http.ts";
+import { resetPrefixCache } from "./reset-prefix-cache.ts";
+import { selfReport, servedModels } from "./self-report.ts";
 
 export const external: EngineAdapter<ExternalEngine> = { check, start };
 
-function check(variant: VariantOf<ExternalEngine>): Promise<readonly UserErrorParts[]> {
-  const key = variant.engine.key;
-  if (key === undefined || (process.env[key.env] ?? "") !== "") return Promise.resolve([]);
-  return Promise.resolve([
-    {
-      what: `the environment variable ${key.env}, which holds the server's key, is not set`,
-      where: `engines.${variant.engine.name}.key`,
-      mend: `export ${key.env}=... in this shell, or take \`key\` out when the server wants none`,
-    },
-  ]);
+function check({ engine }: VariantOf<ExternalEngine>): Promise<readonly UserErrorParts[]> {
+  const where = `engines.${engine.name}`;
+  const missing = (name: string): boolean => (process.env[name] ?? "") === "";
+  const problems: UserErrorParts[] = [];
+  if (engine.key !== undefined && missing(engine.key.env)) {
+    problems.push({
+      what: `the environment variable ${engine.key.env}, which holds the server's key, is not set`,
+      where: `${where}.key`,
+      mend: `export ${engine.key.env}=... in this shell, or take \`key\` out when the server wants none`,
+    });
+  }
+  for (const [header, value] of Object.entries(engine.headers)) {
+    if (typeof value === "string" || !missing(value.env)) continue;
+    problems.push({
+      what: `the environment variable ${value.env}, which holds the header ${header}, is not set`,
+      where: `${where}.headers.${header}`,
+      mend: `export ${value.env}=... in this shell`,
+    });
+  }
+  return Promise.resolve(problems);
 }
 
 async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine> {
-  const { engine } = variant;
+  const { engine, model } = variant;
   const baseUrl = engine.url.replace(/\/+$/, "").replace(/\/v1$/, "");
-  const key = engine.key === undefined ? undefined : process.env[engine.key.env];
-  const headers = {
-    ...engine.headers,
-    ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-  };
-  const connection = { baseUrl, headers };
+  const paths = { ...usualPaths, ...engine.paths };
+  const endpoint: EngineEndpoint = { baseUrl, model, headers: headersOf(engine), paths };
+  const notes = await findModel(endpoint);
   const readFacts = async (): Promise<EngineFacts> => {
-    const model = await findModel(connection, variant.model);
-    const report = await selfReport(connection);
+    // It may have gone away, or serve something else by now.
+    await findModel(endpoint);
     return {
-      name: model.ownedBy ?? "OpenAI-compatible server",
-      ...report,
+      ...(await selfReport(endpoint, { model })),
       argv: undefined,
       env: {},
-      maxModelLen: model.maxModelLen,
-      settings: undisclosedSettings,
-      nonDefaultArgs: undefined,
       container: undefined,
     };
   };
+  const facts = await readFacts();
   return {
-    endpoint: { baseUrl, model: variant.model, headers },
-    facts: await readFacts(),
+    endpoint,
+    facts,
     readFacts,
     startupMs: undefined,
     pid: undefined,
@@ -53,29 +67,89 @@ async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine>
       // It never ends as far as we can see: its failures show as failed requests.
     }),
     interpreter: undefined,
-    resetPrefixCache: () => Promise.resolve("not_offered"),
+    notes,
+    resetPrefixCache: () =>
+      facts.name === "SGLang" ? flushCache(endpoint) : resetPrefixCache(endpoint),
     stop: () => Promise.resolve([]),
   };
 }
 
-/** @throws EngineStartError when nobody answers or the model is not served */
-async function findModel(
-  connection: Parameters<typeof servedModels>[0],
-  wanted: string,
-): Promise<ServedModel> {
-  const { baseUrl } = connection;
-  const listed = await servedModels(connection);
-  if ("why" in listed) {
+function headersOf({ key, headers }: ExternalEngine): Readonly<Record<string, string>> {
+  const secret = key === undefined ? undefined : process.env[key.env];
+  return {
+    ...Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [
+        name,
+        typeof value === "string" ? value : (process.env[value.env] ?? ""),
+      ]),
+    ),
+    ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
+  };
+}
+
+/**
+ * Makes sure that the server serves the model, as far as it tells.
+ *
+ * @returns what it does not tell, for the record
+ * @throws EngineStartError when nobody answers, the key is refused, or the model is not served
+ */
+async function findModel(endpoint: EngineEndpoint): Promise<readonly string[]> {
+  const { baseUrl, model: wanted } = endpoint;
+  const listed = await servedModels(endpoint);
+  if ("models" in listed) {
+    const names = listed.models.map(({ id }) => id);
+    // Ollama takes a name without its tag.
+    if (names.includes(wanted) || names.includes(`${wanted}:latest`)) return [];
+    if (names.length === 0) {
+      return [
+        `the server at ${baseUrl} lists no model; that it serves "${wanted}" is not confirmed`,
+      ];
+    }
     throw new EngineStartError(
-      `no OpenAI-compatible server answers at ${baseUrl}: ${listed.why}`,
-      "start the server, or correct `url` (without /v1) and `key`",
+      `the server at ${baseUrl} does not serve "${wanted}"`,
+      `one of: ${names.join(", ")}`,
     );
   }
-  const model = listed.models.find(({ id }) => id === wanted);
-  if (model !== undefined) return model;
-  const names = listed.models.map(({ id }) => id).join(", ");
+  const { why, status } = listed;
+  const refused = status === 401 || status === 403;
+  const answers =
+    status === 404 || status === 405 || status === 501 ? await asksBack(endpoint) : undefined;
+  if (answers === true) {
+    return [
+      `the server at ${baseUrl} has no list of models; that it serves "${wanted}" is not confirmed`,
+    ];
+  }
   throw new EngineStartError(
-    `the server at ${baseUrl} does not serve "${wanted}"`,
-    names === "" ? "its list of models is empty" : `one of: ${names}`,
+    `no OpenAI-compatible server answers at ${baseUrl}: ${typeof answers === "string" ? answers : why}`,
+    refused || typeof answers === "string"
+      ? "name the variable that holds the key with `key: { env: NAME }`, or the header that the server wants with `headers`"
+      : "start the server, or correct `url` (without /v1), `paths` and `key`",
   );
+}
+
+/**
+ * Whether a server without a list of models knows one of the paths for requests: it then finds fault
+ * with an empty one. A text: it does, but refuses us.
+ */
+async function asksBack({
+  baseUrl,
+  headers,
+  paths = usualPaths,
+}: EngineEndpoint): Promise<boolean | string> {
+  for (const path of [paths.chat, paths.completions]) {
+    const answer = await probe(`${baseUrl}${path}`, { headers, body: {} });
+    if (answer.kind === "unreachable" || answer.status === 404 || answer.status === 405) continue;
+    if (answer.status === 401 || answer.status === 403)
+      return `it answers ${answer.status}: the key is missing or wrong`;
+    return true;
+  }
+  return false;
+}
+
+/** SGLang's way to empty the cache; it refuses with 400 while requests run. */
+async function flushCache({ baseUrl, headers }: EngineEndpoint): Promise<CacheReset> {
+  const answer = await probe(`${baseUrl}/flush_cache`, { headers, body: {} });
+  if (answer.kind === "unreachable") return "failed";
+  if (answer.status === 200) return "done";
+  return answer.status === 404 || answer.status === 405 ? "not_offered" : "failed";
 }

@@ -1,23 +1,27 @@
 // What an engine says of itself, fit to be stored: no secret of its arguments, environment or settings.
 import { redactArguments, redactEnvironmentVariables, redactValue } from "../environment/redact.ts";
-import type { EngineFacts } from "./engine.ts";
+import type { EngineFacts, Setting } from "./engine.ts";
 
 /** @param known secrets that are known in full, such as the key that we send */
 export function redactFacts(facts: EngineFacts, known: readonly string[]): EngineFacts {
-  const { argv, env, config } = facts;
+  const { argv, env, config, nonDefaultArgs } = facts;
   return {
     ...facts,
     argv: argv && redactArguments(argv, known),
     env: redactEnvironmentVariables(env, known),
-    config:
-      config &&
-      Object.fromEntries(
-        Object.entries(config).map(([key, value]) => [key, shown(key, value, known)]),
-      ),
+    config: config && withoutSecrets(config, known),
+    nonDefaultArgs: nonDefaultArgs && withoutSecrets(nonDefaultArgs, known),
   };
 }
 
-type Setting = NonNullable<EngineFacts["config"]>[string];
+function withoutSecrets(
+  settings: Readonly<Record<string, Setting>>,
+  known: readonly string[],
+): Readonly<Record<string, Setting>> {
+  return Object.fromEntries(
+    Object.entries(settings).map(([key, value]) => [key, shown(key, value, known)]),
+  );
+}
 
 function shown(key: string, value: Setting, known: readonly string[]): Setting {
   if (value === null) return null;
