@@ -11,7 +11,7 @@ import {
   fieldsWithoutEngine,
 } from "./environment/difference.ts";
 import { processStartedAt, stillRuns } from "./environment/process.ts";
-import { findSecrets, secretsOf } from "./environment/redact.ts";
+import { secretsOf } from "./environment/redact.ts";
 import type { EnvironmentSnapshot } from "./environment/snapshot.ts";
 import { type ExitCode, exitCode, UserError } from "./errors.ts";
 import { stopOnSignals } from "./executor/interrupt.ts";
@@ -21,8 +21,9 @@ import { type EngineMachine, openMachine } from "./executor/machine.ts";
 import { captureAlone, snapshotAgainst } from "./executor/machine-alone.ts";
 import { type MeasureOutcome, measure } from "./executor/measure.ts";
 import { notebookPath, preflight } from "./executor/preflight.ts";
+import { secretProblems } from "./executor/secret-problems.ts";
 import { differencesOf } from "./experiment/difference.ts";
-import type { Experiment, ReadExperiment } from "./experiment/experiment.ts";
+import type { Experiment } from "./experiment/experiment.ts";
 import { makePlan, missingRounds, type Plan, planSummary, type Round } from "./experiment/plan.ts";
 import { ensureFolder, findProject, type Project } from "./experiment/project.ts";
 import { readExperiment } from "./experiment/read-experiment.ts";
@@ -265,7 +266,8 @@ async function createRun(
     });
   }
   const read = await readExperiment(path);
-  refuseSecrets(read);
+  const secrets = secretProblems(read);
+  if (secrets.length > 0) throw new UserError(secrets);
   const planned = makePlan(read.experiment, selection);
   await refuseWhatCannotRun(planned, project);
   renderingOf(read.experiment, rendering, project);
@@ -445,19 +447,6 @@ function oneOf<Name extends string>(option: string, name: string, names: readonl
     what: `--${option} has no "${name}"`,
     mend: `one or more of ${names.join(",")}`,
   });
-}
-
-/** The file is stored and published as it was written, comments too. */
-function refuseSecrets({ source, path }: ReadExperiment): void {
-  const hits = findSecrets(source);
-  if (hits.length === 0) return;
-  throw new UserError(
-    hits.map(({ kind, line }) => ({
-      what: `what looks like a secret stands in the experiment (${kind}; not shown here)`,
-      where: `${path}:${line}`,
-      mend: "take it out, of comments too: the file is stored with the run and printed in its record",
-    })),
-  );
 }
 
 async function refuseWhatCannotRun(planned: Plan, project: Project): Promise<void> {

@@ -5,13 +5,11 @@ import type { EngineEndpoint } from "../engine/engine.ts";
 import { Flight, type FlightLimits, type OutgoingRequest, type Read } from "./flight.ts";
 import type { RequestRecord } from "./request-record.ts";
 
-/** The completion routes of an OpenAI-compatible server. */
-export type CompletionPath = "/v1/completions" | "/v1/chat/completions";
-
 export interface ClientOptions {
   readonly dispatcher: Dispatcher;
   readonly endpoint: EngineEndpoint;
-  readonly path: CompletionPath;
+  /** Below the base URL; a query may follow. */
+  readonly path: string;
   readonly limits: FlightLimits;
   /** Milliseconds since the trial's zero. */
   readonly sinceZero: () => number;

@@ -2,7 +2,7 @@
 // end. Whoever reads the records can't hold up the load.
 import type { EngineEndpoint } from "../engine/engine.ts";
 import { isoWithOffset, nowMs } from "../units.ts";
-import { type Client, type CompletionPath, createClient } from "./client.ts";
+import { type Client, createClient } from "./client.ts";
 import { type LoadInput, runClosedLoop } from "./closed-loop.ts";
 import { createCohort } from "./cohort.ts";
 import { openConnections } from "./connections.ts";
@@ -11,7 +11,8 @@ import type { DriveSummary, RequestRecord } from "./request-record.ts";
 
 export interface DriveInput extends LoadInput {
   readonly endpoint: EngineEndpoint;
-  readonly path: CompletionPath;
+  /** Where the requests go, below the endpoint's base URL. */
+  readonly path: string;
   /** The trial's zero as a `nowMs()` value, to share it with other readings; else when the load begins. */
   readonly zeroMs?: number;
 }

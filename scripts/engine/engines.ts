@@ -1,10 +1,14 @@
 // The table of engines: a new kind is one file and one line here.
+
+import { isSecretName, redactText, secretsOf } from "../environment/redact.ts";
 import type { UserErrorParts } from "../errors.ts";
 import type { Variant } from "../experiment/experiment.ts";
 import { embedded, weightFileOf } from "./embedded.ts";
 import type { EngineDemand, RunningEngine, StartContext } from "./engine.ts";
+import { EngineStartError } from "./engine.ts";
 import { external } from "./external.ts";
 import { redactFacts } from "./redact-facts.ts";
+import { redactLog } from "./redact-log.ts";
 import { vllm } from "./vllm.ts";
 
 /** Everything that is wrong with a variant's engine and can be known before anything is started. */
@@ -24,17 +28,51 @@ export function checkEngine(
   }
 }
 
-/** Starts a variant's engine, or attaches to it; what it says of itself comes without secrets. @throws EngineStartError */
+/**
+ * Starts a variant's engine, or attaches to it. What it says of itself, its last words and, once it
+ * has ended, its log come without secrets.
+ * @throws EngineStartError
+ */
 export async function startEngine(variant: Variant, context: StartContext): Promise<RunningEngine> {
-  const running = await start(variant, context);
-  const known = Object.values(running.endpoint.headers).map((value) =>
-    value.replace(/^Bearer /, ""),
-  );
+  const started = await start(variant, context).catch(async (error: unknown) => {
+    const known = secretsOfEngine(variant);
+    await redactLog(context.logPath, known);
+    if (!(error instanceof EngineStartError)) throw error;
+    const clean = (text: string): string => redactText(text, known);
+    throw new EngineStartError(clean(error.message), error.mend, clean(error.lastWords));
+  });
+  const known = [...secretsOfEngine(variant), ...Object.values(started.endpoint.headers).map(bare)];
   return {
-    ...running,
-    facts: redactFacts(running.facts, known),
-    readFacts: async () => redactFacts(await running.readFacts(), known),
+    ...started,
+    facts: redactFacts(started.facts, known),
+    readFacts: async () => redactFacts(await started.readFacts(), known),
+    exited: started.exited.then((exit) => ({
+      ...exit,
+      lastWords: redactText(exit.lastWords, known),
+    })),
+    stop: async () => {
+      const left = await started.stop();
+      await redactLog(context.logPath, known);
+      return left;
+    },
   };
+}
+
+/** Secrets that the experiment or this process hands to an engine. */
+function secretsOfEngine({ engine }: Variant): readonly string[] {
+  const own = engine.kind === "external" ? [] : secretsOf(engine.env);
+  const args =
+    engine.kind === "external"
+      ? []
+      : Object.entries(engine.args).flatMap(([name, value]) =>
+          isSecretName(name.replaceAll("-", "_")) ? [String(value)] : [],
+        );
+  return [...secretsOf(process.env), ...own, ...args];
+}
+
+/** A header's value without the word that says what kind of key it is. */
+function bare(value: string): string {
+  return value.replace(/^Bearer /, "");
 }
 
 function start(variant: Variant, context: StartContext): Promise<RunningEngine> {

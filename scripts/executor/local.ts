@@ -93,6 +93,8 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       return { left: trials, died: false };
     }
     yield { kind: "ready", at: wallClock(), engine, reused };
+    for (const text of reused ? [] : (engine.notes ?? []))
+      yield { kind: "note", note: "engine", text: `${variant.name}: ${text}` };
     if (!reused) {
       yield {
         kind: "snapshot",

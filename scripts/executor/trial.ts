@@ -10,7 +10,7 @@ import type {
   WatchEnd,
 } from "../bench/request-record.ts";
 import { waitUntilIdle, watchEngine } from "../bench/telemetry.ts";
-import type { CacheReset, RunningEngine } from "../engine/engine.ts";
+import { type CacheReset, type RunningEngine, usualPaths } from "../engine/engine.ts";
 import type { GpuReading } from "../environment/gpu-reading.ts";
 import type { GpuWatch } from "../environment/gpu-telemetry.ts";
 import { redactText } from "../environment/redact.ts";
@@ -158,7 +158,7 @@ async function* runLoad(
         drive(
           {
             endpoint: engine.endpoint,
-            path: workload.endpoint === "chat" ? "/v1/chat/completions" : "/v1/completions",
+            path: (engine.endpoint.paths ?? usualPaths)[workload.endpoint],
             load,
             zeroMs,
             warmupRequests: point.warmupRequests,

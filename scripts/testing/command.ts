@@ -30,10 +30,11 @@ export interface TestProject {
   remove(): void;
 }
 
-export function createTestProject(): TestProject {
+/** @param env added to this process's environment */
+export function createTestProject(env: Readonly<Record<string, string>> = {}): TestProject {
   const root = mkdtempSync(join(tmpdir(), "benchbook-project-"));
   mkdirSync(join(root, "experiments"));
-  const start = (...argv: string[]): Running => startProgram(argv, root);
+  const start = (...argv: string[]): Running => startProgram(argv, root, env);
   return {
     root,
     experiment: (name, yaml) => {
@@ -49,9 +50,14 @@ export function createTestProject(): TestProject {
   };
 }
 
-function startProgram(argv: readonly string[], cwd: string): Running {
+function startProgram(
+  argv: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): Running {
   const child = spawn(process.execPath, [program, ...argv], {
     cwd,
+    env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let stdout = "";

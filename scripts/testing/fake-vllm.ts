@@ -52,6 +52,8 @@ function serve(): void {
     setInterval(() => undefined, 60_000);
     return;
   }
+  // As vLLM does, keys and all.
+  log(`non-default args: ${JSON.stringify(values)}, environment: ${JSON.stringify(process.env)}`);
   const model = String(values["served-model-name"] ?? positionals[1]);
   const port = Number(values.port);
   const worker = spawn(process.execPath, [process.argv[1] ?? "", engineCore], {
