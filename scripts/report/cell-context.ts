@@ -157,6 +157,16 @@ export function inlineCell(
   return { content, numeric: false, head: false, columns: 1, ...options };
 }
 
+/** The head of a point's row: with the symbol of its variant, where there are several. */
+export function pointHead(point: PointData, { data, language }: CellContext): TableCell {
+  return inlineCell(
+    data.variants.length > 1
+      ? [{ kind: "variant", place: point.place, label: point.label[language] }]
+      : textInlines(point.shortLabel[language], language),
+    { head: true },
+  );
+}
+
 export function paragraph(text: string, context: CellContext): Block {
   return { kind: "paragraph", content: textInlines(text, context.language) };
 }

@@ -1,5 +1,7 @@
 // From a cell of a notebook to blocks: which table, chart, part of the environment or of the checks.
 // A new cell is one entry in the table below.
+
+import { cacheTables } from "./cache-cells.ts";
 import { type CellContext, unknown } from "./cell-context.ts";
 import { chartFigures, chartMetrics } from "./chart-cells.ts";
 import { chartIds } from "./charts.ts";
@@ -9,11 +11,13 @@ import {
   engineArguments,
   engineConfigs,
   environmentDifferences,
+  environmentDrift,
   environmentFields,
   experimentFile,
   filledDefaults,
   rawProbes,
 } from "./environment-cells.ts";
+import { gpuTelemetryKeys, gpuTelemetryTable } from "./gpu-cells.ts";
 import type { Cell, CellName, Piece } from "./notebook-source.ts";
 import { resultsTables, shownKeys } from "./results-table.ts";
 import {
@@ -41,6 +45,8 @@ const cells: Readonly<Record<CellName, Readonly<Record<string, Maker>>>> = {
     definitions: definitionsTable,
     deviations: deviationsTable,
     starts: startsTable,
+    cache: cacheTables,
+    gpu: gpuTelemetryTable,
     "median-rounds": medianRoundTable,
     reproduction,
     glossary,
@@ -48,6 +54,7 @@ const cells: Readonly<Record<CellName, Readonly<Record<string, Maker>>>> = {
   chart: Object.fromEntries(chartIds.map((id) => [id, chartFigures])),
   env: {
     fields: environmentFields,
+    drift: environmentDrift,
     differences: environmentDifferences,
     arguments: engineArguments,
     config: engineConfigs,
@@ -75,6 +82,7 @@ export function keysShownBy(pieces: readonly Piece[], context: CellContext): Rea
   const keys = pieces.flatMap((piece): readonly string[] => {
     if (piece.kind !== "cell") return [];
     if (piece.cell === "table" && piece.name === "results") return shownKeys(piece, context);
+    if (piece.cell === "table" && piece.name === "gpu") return gpuTelemetryKeys(context);
     const chart = chartIds.find((id) => piece.cell === "chart" && id === piece.name);
     return chart === undefined ? [] : chartMetrics(chart, context.data);
   });

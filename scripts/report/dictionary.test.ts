@@ -1,5 +1,12 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { clientFields } from "../environment/client.ts";
+import { engineFields } from "../environment/engine-fields.ts";
+import { gpuFieldsWithoutGpu } from "../environment/gpu.ts";
+import { gpuFactIds } from "../environment/gpu-facts.ts";
+import { declaredHostFields } from "../environment/host.ts";
+import { declaredModelFields } from "../environment/model.ts";
+import { declaredPythonFields } from "../environment/python.ts";
 import { reasons } from "../environment/reasons.ts";
 import { fieldGroups } from "../environment/snapshot.ts";
 import { UserError } from "../errors.ts";
@@ -49,6 +56,36 @@ describe("the dictionary", () => {
     );
     expect(missing).toEqual([]);
     expect(Object.keys(dictionary.field_groups)).toEqual(expect.arrayContaining([...fieldGroups]));
+  });
+});
+
+describe("the names of fields", () => {
+  const engine = engineFields(
+    { variant: "v", kind: "vllm", facts: undefined },
+    { at: "2026-01-14T20:06:31.000+08:00", light: false, secrets: [] },
+  );
+  const declared = [
+    ...[...declaredHostFields(false, true), ...clientFields, ...gpuFieldsWithoutGpu],
+    ...[...declaredModelFields("v"), ...declaredPythonFields("v"), ...engine],
+  ].map(({ id }) => id.replace(/^(\w+)\.v\./, "$1.*."));
+  const gpus = [
+    ...["count", "xid.count", "xid.last", "read_problems"].map((name) => `gpu.${name}`),
+    ...gpuFactIds.map((id) => `gpu.*.${id}`),
+  ];
+
+  it("has every field that a probe may give, in both languages", () => {
+    expect(declared.length + gpus.length).toBeGreaterThan(150);
+    expect([...declared, ...gpus].filter((id) => !Object.hasOwn(dictionary.fields, id))).toEqual(
+      [],
+    );
+  });
+
+  it("tells two facts of a GPU apart, and leaves it to the table which GPU it is", () => {
+    for (const language of ["zh", "en"] as const) {
+      const names = gpuFactIds.map((id) => dictionary.fields[`gpu.*.${id}`]?.[language] ?? id);
+      expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+      expect(names.filter((name) => name.includes("{"))).toEqual([]);
+    }
   });
 });
 

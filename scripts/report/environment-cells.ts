@@ -14,124 +14,88 @@ import {
   titled,
   word,
 } from "./cell-context.ts";
-import { fieldLabel, translated, wordOf } from "./dictionary.ts";
-import type { Block, Inline } from "./document.ts";
+import { wordOf } from "./dictionary.ts";
+import type { Block } from "./document.ts";
+import { fieldInlines, fieldName, fieldsBlock } from "./field-inlines.ts";
+import { gpuBlocks } from "./gpu-cells.ts";
 import type { Cell } from "./notebook-source.ts";
 import { textInlines } from "./phrase.ts";
-import type { EnvironmentRow, PrintedField } from "./record-environment.ts";
+import type { ChangedField } from "./record-environment.ts";
 import type { StartData } from "./record-parts.ts";
 import { visible } from "./typography.ts";
 
+/** Fields by group; what is each GPU's own follows the groups of the machine. */
 export function environmentFields(cell: Cell, context: CellContext): readonly Block[] {
   checkOptions(context, cell, []);
-  const { data, dictionary, language } = context;
-  return [
-    {
-      kind: "fields",
-      label: wordOf(dictionary, "sections", "system", language),
-      groups: data.environment.groups.map(({ group, rows }) => ({
-        title: wordOf(dictionary, "field_groups", group, language),
-        rows: mergeAbsent(rows, context).map(({ label, value, source }) => ({
-          label: textInlines(label, language),
-          value: fieldInlines(value, context),
-          source: wordOf(dictionary, "sources", source, language),
-        })),
+  const { groups } = context.data.environment;
+  const below = gpuBlocks(context);
+  const { dictionary, language } = context;
+  const block = (shown: typeof groups): Block =>
+    fieldsBlock(
+      shown.map(({ group, about, rows }) => ({
+        title: about ?? wordOf(dictionary, "field_groups", group, language),
+        rows,
       })),
-    },
-  ];
-}
-
-interface LabelledRow {
-  readonly label: string;
-  readonly value: PrintedField;
-  readonly source: EnvironmentRow["source"];
-}
-
-/** Three rows or more in a group that are absent for one reason become one row that names them all. */
-function mergeAbsent(
-  rows: readonly EnvironmentRow[],
-  context: CellContext,
-): readonly LabelledRow[] {
-  const labelled = rows.map(({ labels, instance, value, source }): LabelledRow => {
-    return { label: labelOf(labels, instance, context), value, source };
-  });
-  const keyOf = ({ value, source }: LabelledRow): string =>
-    value.state === "value" ? "" : JSON.stringify([value, source]);
-  const merged = new Map<string, LabelledRow[]>();
-  for (const row of labelled) {
-    const key = keyOf(row);
-    if (key !== "") merged.set(key, [...(merged.get(key) ?? []), row]);
-  }
-  const done = new Set<string>();
-  return labelled.flatMap((row): readonly LabelledRow[] => {
-    const key = keyOf(row);
-    const same = merged.get(key) ?? [];
-    if (key === "" || same.length < 3) return [row];
-    if (done.has(key)) return [];
-    done.add(key);
-    return [
-      { ...row, label: same.map(({ label }) => label).join(word(context, "list_separator")) },
-    ];
-  });
-}
-
-/** "权重摘要 · fp32": which of several the field is about. */
-function labelOf(
-  labels: readonly string[],
-  instance: string | undefined,
-  { dictionary, language }: CellContext,
-): string {
-  const name = fieldLabel(dictionary, labels, language);
-  return instance === undefined ? name : `${name} · ${instance}`;
-}
-
-function fieldInlines(value: PrintedField, context: CellContext): readonly Inline[] {
-  if (value.state === "value") {
-    const text = translated(context.dictionary, "values", value.text, context.language);
-    return [{ kind: "data", text: visible(text) }];
-  }
-  const state = word(context, value.state);
-  if (value.reason === "") return [{ kind: "absent", text: state }];
-  const reason = translated(context.dictionary, "reasons", value.reason, context.language);
-  return [
-    { kind: "absent", text: `${state}${word(context, "title_separator")}${visible(reason)}` },
-  ];
+      wordOf(dictionary, "sections", "system", language),
+      context,
+    );
+  if (below.length === 0) return [block(groups)];
+  const machine = groups.filter(({ group }) => group === "host" || group === "gpu");
+  const rest = groups.filter((one) => !machine.includes(one));
+  return [block(machine), ...below, ...(rest.length === 0 ? [] : [block(rest)])];
 }
 
 export function environmentDifferences(cell: Cell, context: CellContext): readonly Block[] {
   checkOptions(context, cell, []);
-  const { data, dictionary, language } = context;
-  if (data.environment.takenAfterAt === undefined)
-    return [paragraph(word(context, "no_after"), context)];
-  if (data.environment.differences.length === 0) {
-    return [paragraph(word(context, "no_differences"), context)];
-  }
-  const value = (field: PrintedField | undefined) =>
-    field === undefined
-      ? [{ kind: "absent" as const, text: word(context, "gone") }]
-      : fieldInlines(field, context);
-  return [
-    {
-      ...noTable,
-      id: "",
-      label: titled("differences", context),
-      layout: "plain",
-      head: simpleHead(
-        ["field", "before", "after", "class"].map((name) => column(context, name)),
-        context,
-      ),
-      bodies: data.environment.differences.map((difference) => [
-        plainRow([
-          textCell(labelOf(difference.labels, difference.instance, context), context, {
-            head: true,
-          }),
-          inlineCell(value(difference.before), { wide: true }),
-          inlineCell(value(difference.after), { wide: true }),
-          textCell(wordOf(dictionary, "classes", difference.class, language), context),
-        ]),
+  const { takenAfterAt, differences } = context.data.environment;
+  if (takenAfterAt === undefined) return [paragraph(word(context, "no_after"), context)];
+  if (differences.length === 0) return [paragraph(word(context, "no_differences"), context)];
+  return [changesTable("differences", differences, context)];
+}
+
+/** What changed from one snapshot of the run to the next, and between which trials. */
+export function environmentDrift(cell: Cell, context: CellContext): readonly Block[] {
+  checkOptions(context, cell, []);
+  const { drift } = context.data.environment;
+  if (drift.length === 0) return [paragraph(word(context, "no_drift"), context)];
+  return [changesTable("drift", drift, context)];
+}
+
+function changesTable(
+  name: "differences" | "drift",
+  changes: readonly ChangedField[],
+  context: CellContext,
+): Block {
+  const { dictionary, language } = context;
+  const isDrift = name === "drift";
+  const heads = isDrift
+    ? ["field", "from", "to", "when", "class"]
+    : ["field", "before", "after", "class"];
+  return {
+    ...noTable,
+    id: "",
+    label: titled(name, context),
+    layout: "plain",
+    head: simpleHead(
+      heads.map((head) => column(context, head)),
+      context,
+    ),
+    bodies: changes.map((change) => [
+      plainRow([
+        textCell(fieldName(change, context), context, { head: true }),
+        inlineCell(fieldInlines(change.before, context), { wide: true }),
+        inlineCell(fieldInlines(change.after, context), { wide: true }),
+        ...(isDrift
+          ? [
+              textCell(change.when?.[language] ?? word(context, "within_run"), context, {
+                wide: true,
+              }),
+            ]
+          : []),
+        textCell(wordOf(dictionary, "classes", change.class, language), context),
       ]),
-    },
-  ];
+    ]),
+  };
 }
 
 /** One block per variant; starts that were started alike are shown once. */

@@ -3,25 +3,21 @@
 
 import { auditRun } from "../audit/audit-run.ts";
 import type { AuditResult } from "../audit/finding.ts";
+import { gpusOfVariant } from "../audit/gpu-use.ts";
 import type { AuditInput } from "../audit/rule.ts";
 import { undisclosedSettings } from "../engine/engine.ts";
-import { differenceOf } from "../environment/difference.ts";
 import { quoteWord } from "../environment/probe.ts";
-import type { EnvironmentField, EnvironmentSnapshot } from "../environment/snapshot.ts";
 import { exitCode, UserError } from "../errors.ts";
 import type { Experiment } from "../experiment/experiment.ts";
+import { type EngineGpus, unknownGpus } from "../stats/gpu-metrics.ts";
 import { catalogueVersion } from "../stats/metrics.ts";
 import { estimatePoint, type PointEstimates } from "../stats/point-estimates.ts";
 import type { TrialSamples } from "../stats/samples.ts";
 import { logicalFiles, recordId, shortRecordId } from "../store/export.ts";
 import type { Store } from "../store/store.ts";
-import type {
-  EstimateSet,
-  StoredAttempt,
-  StoredRun,
-  StoredSnapshot,
-  StoredStart,
-} from "../store/stored-run.ts";
+import type { EstimateSet, StoredAttempt, StoredRun, StoredStart } from "../store/stored-run.ts";
+import { beforeAndAfter, environmentMaterial } from "./gather-environment.ts";
+import { cacheMaterial, gpuMaterial, requestCounts } from "./gather-points.ts";
 import type { RecordMaterial, StartMaterial, TrialMaterial } from "./record-material.ts";
 
 export interface Gathered {
@@ -40,21 +36,29 @@ export function gather(store: Store, runId: string): Gathered {
   const samples = store.samplesOf(runId);
   if (samples.length === 0) throw nothingMeasured(run);
 
-  const measured = points.flatMap(({ name }) => {
-    const trials = samples.filter(({ point }) => point === name);
-    return trials.length === 0
-      ? []
-      : [{ estimates: estimateOf(name, trials, experiment), samples: trials }];
-  });
   const snapshots = store.snapshotsOf(runId);
-  const environment = environmentOf(run, snapshots);
-  const audit = auditRun({
-    ...run,
-    experiment,
-    measured,
-    snapshots,
-    ...environment,
-  } satisfies AuditInput);
+  const environment = beforeAndAfter(run, snapshots);
+  const input: AuditInput = { ...run, experiment, measured: [], snapshots, ...environment };
+  const gpus = Object.fromEntries(
+    experiment.variants.map((variant) => [variant.name, gpusOfVariant(input, variant)]),
+  );
+  const measured = points.flatMap(({ name, variant }) => {
+    const trials = samples.filter(({ point }) => point === name);
+    if (trials.length === 0) return [];
+    const own = gpus[variant] ?? unknownGpus;
+    return [
+      {
+        estimates: estimateOf(trials, experiment, { variant, gpus: own }),
+        samples: trials,
+        material: {
+          requests: requestCounts(trials),
+          cache: cacheMaterial(input, trials, run.attempts),
+          gpus: gpuMaterial(input, trials, { attempts: run.attempts, gpus: own }),
+        },
+      },
+    ];
+  });
+  const audit = auditRun({ ...input, measured });
   const digest = recordId(logicalFiles(store, runId));
   return {
     audit,
@@ -85,18 +89,8 @@ export function gather(store: Store, runId: string): Gathered {
       },
       experiment,
       points,
-      measured: measured.map(({ estimates, samples: trials }) => ({
-        ...estimates,
-        requests: requestCounts(trials),
-      })),
-      environment: {
-        before: environment.before ?? emptySnapshot(run.createdAt),
-        after: environment.after,
-        differences:
-          environment.before === undefined || environment.after === undefined
-            ? []
-            : differenceOf(environment.before, environment.after),
-      },
+      measured: measured.map(({ estimates, material }) => ({ ...estimates, ...material })),
+      environment: { ...environmentMaterial(environment, run, snapshots), gpus },
       audit,
       recordId: { digest, short: shortRecordId(digest) },
       reproduce: reproduceCommand(run),
@@ -106,78 +100,18 @@ export function gather(store: Store, runId: string): Gathered {
 }
 
 function estimateOf(
-  point: string,
   trials: readonly TrialSamples[],
   experiment: Experiment,
+  { variant: name, gpus }: { readonly variant: string; readonly gpus: EngineGpus },
 ): PointEstimates {
-  const variant = experiment.variants.find(({ name }) => point.startsWith(`${name}/`));
+  const variant = experiment.variants.find((one) => one.name === name);
   return estimatePoint(trials, {
     percentiles: experiment.measure.percentiles,
     slo: experiment.slo,
     oneProcess: experiment.measure.keep || variant?.engine.kind === "external",
     freshPrompts: true,
+    gpus,
   });
-}
-
-/**
- * The environment before and after the whole run, with what the engines said of themselves on their
- * first and on their last start. Where a run was resumed, before is the first leg's, after the last's.
- */
-function environmentOf(
-  run: StoredRun,
-  snapshots: readonly StoredSnapshot[],
-): {
-  readonly before: EnvironmentSnapshot | undefined;
-  readonly after: EnvironmentSnapshot | undefined;
-} {
-  const before = snapshots.find(({ scope }) => scope === "run-before");
-  const lastLeg = run.legs.at(-1)?.leg;
-  const after = snapshots.findLast(({ scope, leg }) => scope === "run-after" && leg === lastLeg);
-  const ofStarts = snapshots
-    .filter(({ scope }) => scope === "start")
-    .map(({ snapshot }) => snapshot);
-  return {
-    before: before && withEngines(before.snapshot, ofStarts),
-    after: after && withEngines(after.snapshot, ofStarts.toReversed()),
-  };
-}
-
-/**
- * A snapshot in which each engine's fields are those of the first of `ofStarts` that has them: around
- * a run no engine is up to say anything of itself.
- */
-function withEngines(
-  snapshot: EnvironmentSnapshot,
-  ofStarts: readonly EnvironmentSnapshot[],
-): EnvironmentSnapshot {
-  const told = new Map<string, readonly EnvironmentField[]>();
-  for (const { fields } of ofStarts) {
-    const engine = fields.filter(({ group }) => group === "engine");
-    const [first] = engine;
-    if (first !== undefined && !told.has(engineOf(first))) told.set(engineOf(first), engine);
-  }
-  const kept = snapshot.fields.filter(
-    (field) => field.group !== "engine" || !told.has(engineOf(field)),
-  );
-  return { ...snapshot, fields: [...kept, ...[...told.values()].flat()] };
-}
-
-/** "engine.fp32.version" -> "engine.fp32". */
-function engineOf({ id }: EnvironmentField): string {
-  return id.split(".").slice(0, 2).join(".");
-}
-
-function requestCounts(trials: readonly TrialSamples[]): {
-  measured: number;
-  completed: number;
-  failed: number;
-} {
-  const cohort = trials.flatMap(({ requests }) =>
-    requests.filter(({ phase }) => phase === "measured"),
-  );
-  const completed = cohort.filter(({ status }) => status === "completed").length;
-  const cancelled = cohort.filter(({ status }) => status === "cancelled").length;
-  return { measured: cohort.length, completed, failed: cohort.length - completed - cancelled };
 }
 
 function startMaterial(
@@ -237,10 +171,6 @@ function reproduceCommand({ experimentPath, plan: { selection } }: StoredRun): s
     ...(selection.rounds === undefined ? [] : ["--rounds", String(selection.rounds)]),
   ];
   return ["benchbook", ...words.map(quoteWord)].join(" ");
-}
-
-function emptySnapshot(takenAt: string): EnvironmentSnapshot {
-  return { schema: 1, takenAt, fields: [], raw: [] };
 }
 
 function nothingMeasured(run: StoredRun): UserError {

@@ -14,6 +14,7 @@ export function phraseInlines(
 ): readonly Inline[] {
   const inlines = phrase.map((part): Inline => {
     if ("mark" in part) return markInline(part.mark, language, dictionary);
+    if ("flag" in part) return { kind: "mark", mark: "qualified", label: part.flag[language] };
     const text = visible(partText(part, language));
     if ("code" in part) return { kind: "code", text };
     return { kind: "data" in part ? "data" : "text", text };

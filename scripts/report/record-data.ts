@@ -9,6 +9,7 @@ import { formatNumber } from "../units.ts";
 import type { ChartPoint } from "./chart-data.ts";
 import type { Mark } from "./document.ts";
 import { type MetricText, metricText } from "./metric-texts.ts";
+import { type CacheRow, cacheRowsOf } from "./record-cache.ts";
 import { chartPointOf } from "./record-charts.ts";
 import { type Deviation, deviationsOf } from "./record-deviations.ts";
 import { type EnvironmentData, environmentOf } from "./record-environment.ts";
@@ -22,6 +23,7 @@ import type {
   TextRow,
   VariantData,
 } from "./record-parts.ts";
+import { type GpuTelemetry, gpuTelemetryOf } from "./record-telemetry.ts";
 import {
   basisNoteOf,
   factsOf,
@@ -58,6 +60,9 @@ export interface RecordData {
   readonly workloads: readonly { readonly name: string; readonly rows: readonly TextRow[] }[];
   readonly reproduction: { readonly command: string; readonly rows: readonly TextRow[] };
   readonly environment: EnvironmentData;
+  /** What the prefix cache did, a row per measured point. */
+  readonly cache: readonly CacheRow[];
+  readonly gpus: GpuTelemetry;
   readonly findings: readonly FindingData[];
   readonly notChecked: readonly {
     readonly rule: string;
@@ -115,6 +120,8 @@ export function buildRecordData(material: RecordMaterial): RecordData {
       material.environment,
       variants.map(({ name }) => name),
     ),
+    cache: cacheRowsOf(material),
+    gpus: gpuTelemetryOf(material),
     findings,
     notChecked: audit.notChecked.map(({ rule, where, why }) => ({
       rule,
@@ -123,7 +130,7 @@ export function buildRecordData(material: RecordMaterial): RecordData {
     })),
     checked: audit.checked,
     deviations: deviationsOf(material),
-    starts: run.starts.map(startData),
+    starts: run.starts.map((start) => startData(start, run.trials)),
     experimentSource: run.experimentSource,
     experimentDefaults: material.experimentDefaults ?? [],
     facts: factsOf(material, points, findings),
@@ -313,8 +320,13 @@ function loadLabel(load: Load): LocalText {
   }
 }
 
-function startData(start: RecordMaterial["run"]["starts"][number]): StartData {
+type Run = RecordMaterial["run"];
+
+function startData(start: Run["starts"][number], trials: Run["trials"]): StartData {
   const { facts } = start;
+  const { kvCacheTokens } = facts.settings;
+  const served = trials.filter((trial) => trial.start === start.start).map(({ round }) => round);
+  const [first, last] = [Math.min(...served), Math.max(...served)];
   const config =
     facts.config === undefined
       ? undefined
@@ -326,6 +338,8 @@ function startData(start: RecordMaterial["run"]["starts"][number]): StartData {
     variant: start.variant,
     round: String(start.round),
     startupS: start.startupMs === undefined ? undefined : formatNumber(start.startupMs / 1000, 1),
+    kvCacheTokens: kvCacheTokens === undefined ? undefined : formatNumber(kvCacheTokens, 0),
+    servedRounds: last > first ? `${first}–${last}` : undefined,
     ready: start.ended.kind !== "never_ready" && (facts.name !== "" || facts.argv !== undefined),
     argv: facts.argv,
     env: facts.env,
@@ -335,7 +349,7 @@ function startData(start: RecordMaterial["run"]["starts"][number]): StartData {
   };
 }
 
-function endOf(ended: RecordMaterial["run"]["starts"][number]["ended"]): Phrase {
+function endOf(ended: Run["starts"][number]["ended"]): Phrase {
   switch (ended.kind) {
     case "stopped":
       return [{ text: { zh: "按计划停止", en: "stopped as planned" } }];

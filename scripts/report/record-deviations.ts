@@ -26,7 +26,7 @@ export function deviationsOf(material: RecordMaterial): readonly Deviation[] {
       .filter((trial) => trial.status !== "complete")
       .map((trial) => attempt(trial, run.trials)),
     ...run.starts.flatMap(engineEnd),
-    ...driftOf(environment.differences),
+    ...driftOf(environment),
     ...[...audit.findings, ...audit.points.flatMap((point) => point.findings)]
       .filter((finding) => finding.waived !== undefined)
       .map(
@@ -228,10 +228,11 @@ function engineEnd(
 }
 
 /** Fields that must be equal to compare, and were not. Context and noise stay in section 2. */
-function driftOf(
-  differences: RecordMaterial["environment"]["differences"],
-): readonly Omit<Deviation, "id">[] {
-  const drifted = differences.filter((difference) => difference.class === "comparability");
+function driftOf({
+  differences,
+  drift,
+}: RecordMaterial["environment"]): readonly Omit<Deviation, "id">[] {
+  const drifted = [...differences, ...drift].filter((one) => one.class === "comparability");
   if (drifted.length === 0) return [];
   return [
     {
@@ -239,17 +240,17 @@ function driftOf(
       what: [
         {
           text: {
-            zh: "运行前后，决定可比性的字段发生变化：",
-            en: "Fields that decide comparability changed between start and end: ",
+            zh: "运行期间，决定可比性的字段发生变化：",
+            en: "Fields that decide comparability changed during the run: ",
           },
         },
-        { code: drifted.map((difference) => difference.id).join(", ") },
+        { code: [...new Set(drifted.map(({ id }) => id))].join(", ") },
       ],
       handling: [
         {
           text: {
-            zh: "两次快照的值见“被测系统”。",
-            en: "Both values are under “System under test”.",
+            zh: "变化前后的值见“被测系统”。",
+            en: "The values are under “System under test”.",
           },
         },
       ],

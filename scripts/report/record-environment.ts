@@ -1,75 +1,90 @@
-// From snapshots to the fields of "system under test": per group, one row for what all variants share,
-// a row per variant where they differ, each with its source or the reason for its absence.
+// From snapshots to the fields of "system under test": per group, one row for what all variants or GPUs
+// share, a row each where they differ, each with its source or the reason for its absence.
 import {
   type EnvironmentField,
   type FieldClass,
   type FieldGroup,
-  type FieldSource,
-  type FieldValue,
   fieldGroups,
   type RawProbe,
 } from "../environment/snapshot.ts";
-import { formatBytes, formatNumber } from "../units.ts";
-import type { RecordMaterial } from "./record-material.ts";
+import type { LocalText } from "../experiment/experiment.ts";
+import {
+  type EnvironmentRow,
+  type FieldName,
+  gpuNames,
+  labelsOf,
+  type PrintedField,
+  printField,
+  printsAs,
+  rowOf,
+  splitId,
+} from "./record-fields.ts";
+import { type GpuEnvironment, gpuEnvironmentOf } from "./record-gpus.ts";
+import type { DriftMaterial, RecordMaterial } from "./record-material.ts";
 
-export interface EnvironmentRow {
-  /** Ids that name the label, most special first: "model.fp32.dtype", "model.*.dtype". */
-  readonly labels: readonly string[];
-  /** The part of the id that the star stands for, where the row is about one of several: "fp32". */
-  readonly instance: string | undefined;
-  readonly value: PrintedField;
-  readonly source: FieldSource;
+export interface ChangedField extends FieldName {
+  readonly class: FieldClass;
+  /** undefined: no such field. */
+  readonly before: PrintedField | undefined;
+  readonly after: PrintedField | undefined;
+  /** Between which trials or starts; undefined: not known, or not asked. */
+  readonly when: LocalText | undefined;
 }
-
-export type PrintedField =
-  | { readonly state: "value"; readonly text: string }
-  | { readonly state: "not_collected" | "not_applicable" | "redacted"; readonly reason: string };
 
 export interface EnvironmentData {
   readonly takenAt: string;
+  /** Of the GPUs only what they share; what is each one's own is in `gpus`. */
   readonly groups: readonly {
     readonly group: FieldGroup;
+    /** "GPU 0–7": what the rows are about, where they are about several. */
+    readonly about: string | undefined;
     readonly rows: readonly EnvironmentRow[];
   }[];
-  readonly differences: readonly {
-    readonly labels: readonly string[];
-    readonly instance: string | undefined;
-    readonly class: FieldClass;
-    readonly before: PrintedField | undefined;
-    readonly after: PrintedField | undefined;
-  }[];
+  /** undefined: no GPU was read. */
+  readonly gpus: GpuEnvironment | undefined;
+  /** Between the snapshots before and after the run. */
+  readonly differences: readonly ChangedField[];
+  /** While the run went on, in order. */
+  readonly drift: readonly ChangedField[];
   /** undefined: the second snapshot was not taken. */
   readonly takenAfterAt: string | undefined;
   readonly raw: readonly RawProbe[];
 }
 
-/** The environment of a record: the snapshot before the run, and what changed until after it. */
+/** The environment of a record: the snapshot before the run, what changed in it and until after it. */
 export function environmentOf(
-  { before, after, differences }: RecordMaterial["environment"],
+  { before, after, differences, drift }: RecordMaterial["environment"],
   variants: readonly string[],
 ): EnvironmentData {
+  const gpus = gpuEnvironmentOf(before.fields);
+  const shown = before.fields.filter((field) => !isSetting(field) && !/^gpu\.\d+\./.test(field.id));
   return {
     takenAt: before.takenAt,
     takenAfterAt: after?.takenAt,
     groups: fieldGroups
       .map((group) => ({
         group,
-        rows: rowsOf(
-          before.fields.filter((field) => field.group === group && !isSetting(field)),
-          variants,
-        ),
+        about: group === "gpu" ? gpus?.about : undefined,
+        rows: [
+          ...inOrder(
+            rowsOf(
+              shown.filter((field) => field.group === group),
+              variants,
+            ),
+          ),
+          ...(group === "gpu" ? (gpus?.rows ?? []) : []),
+        ],
       }))
       .filter(({ rows }) => rows.length > 0),
+    gpus,
     // Load and uptime always differ; a table of them would hide what matters.
-    differences: differences
-      .filter((one) => one.class !== "noise")
-      .map((difference) => ({
-        labels: labelsOf(difference.id, variants),
-        instance: splitId(difference.id, variants).instance,
-        class: difference.class,
-        before: difference.before === undefined ? undefined : printField(difference.before),
-        after: difference.after === undefined ? undefined : printField(difference.after),
-      })),
+    differences: changesOf(
+      differences
+        .filter((one) => one.class !== "noise")
+        .map((difference) => ({ ...difference, when: undefined })),
+      variants,
+    ),
+    drift: changesOf(drift, variants),
     raw: before.raw,
   };
 }
@@ -79,67 +94,106 @@ function isSetting({ id }: EnvironmentField): boolean {
   return /^engine\.[^.]+\.config\./.test(id);
 }
 
-/** Rows in the order of the snapshot; instances of one field that agree become one row. */
+/**
+ * Rows in the order of the snapshot, variants in that of the experiment; instances of one field that
+ * agree become one row.
+ */
 function rowsOf(
   fields: readonly EnvironmentField[],
   variants: readonly string[],
 ): readonly EnvironmentRow[] {
   const byPattern = new Map<string, EnvironmentField[]>();
+  const place = ({ id }: EnvironmentField): number =>
+    variants.indexOf(splitId(id, variants).instance ?? "");
   for (const field of fields) {
     const { pattern } = splitId(field.id, variants);
     byPattern.set(pattern, [...(byPattern.get(pattern) ?? []), field]);
   }
   return [...byPattern.values()].flatMap((instances) => {
-    const printed = instances.map((field) => JSON.stringify(printField(field.value)));
-    const agree = new Set(printed).size === 1;
-    return (agree ? instances.slice(0, 1) : instances).map((field) => ({
-      labels: labelsOf(field.id, variants),
-      instance: agree ? undefined : splitId(field.id, variants).instance,
-      value: printField(field.value),
-      source: field.source,
-    }));
+    const rows = [...instances]
+      .sort((a, b) => place(a) - place(b))
+      .map((field) => rowOf(field, variants, splitId(field.id, variants).instance));
+    const [first] = rows;
+    const agree = rows.every((row) => printsAs(row.value, first?.value));
+    return agree ? rows.slice(0, 1).map((row) => ({ ...row, instance: undefined })) : rows;
   });
 }
 
-/** "gpu.0.driver" -> "gpu.*.driver" and "0"; the second part is an instance if a number or a variant. */
-function splitId(
-  id: string,
+/** What decides a measurement stands first; how the engine was called, which is long, last. */
+const engineOrder = [
+  "name",
+  "version",
+  "kind",
+  "dtype",
+  "quantization",
+  "kv_cache_dtype",
+  "attention_backend",
+  "cuda_graphs",
+  "enforce_eager",
+  "chunked_prefill",
+  "prefix_caching",
+  "block_size",
+  "kv_cache_tokens",
+  "max_num_seqs",
+  "max_num_batched_tokens",
+  "max_model_len",
+  "tensor_parallel",
+  "pipeline_parallel",
+  "data_parallel",
+  "gpu_memory_utilization",
+  "speculative",
+  "load_format",
+  "container.image",
+  "container.digest",
+  "container.runtime",
+  "container.name",
+  "non_default_args",
+  "config",
+  "config_digest",
+  "env",
+  "argv",
+].map((name) => `engine.*.${name}`);
+
+/** Rows of the engine by what a reader asks for first; all others as they come. */
+function inOrder(rows: readonly EnvironmentRow[]): readonly EnvironmentRow[] {
+  const place = ({ labels }: EnvironmentRow): number => {
+    const at = engineOrder.indexOf(labels.at(-1) ?? "");
+    return at === -1 ? engineOrder.length : at;
+  };
+  return [...rows].sort((a, b) => place(a) - place(b));
+}
+
+type Change = Pick<DriftMaterial, "id" | "class" | "when"> & {
+  readonly before: RecordMaterial["environment"]["differences"][number]["before"];
+  readonly after: RecordMaterial["environment"]["differences"][number]["after"];
+};
+
+/** One row per change; what changed alike on several GPUs is one. */
+function changesOf(
+  changes: readonly Change[],
   variants: readonly string[],
-): { readonly pattern: string; readonly instance: string | undefined } {
-  const [group = "", instance = "", ...rest] = id.split(".");
-  const several = rest.length > 0 && (/^\d+$/.test(instance) || variants.includes(instance));
-  return several
-    ? { pattern: [group, "*", ...rest].join("."), instance }
-    : { pattern: id, instance: undefined };
-}
-
-function labelsOf(id: string, variants: readonly string[]): readonly string[] {
-  const { pattern } = splitId(id, variants);
-  return pattern === id ? [id] : [id, pattern];
-}
-
-/** A field's value as text with its unit. Digests and paths stay as they are. */
-export function printField(value: FieldValue): PrintedField {
-  switch (value.state) {
-    case "value":
-      return { state: "value", text: printValue(value.value, value.unit) };
-    case "not_collected":
-    case "redacted":
-      return { state: value.state, reason: value.reason };
-    case "not_applicable":
-      return { state: "not_applicable", reason: value.reason ?? "" };
+): readonly ChangedField[] {
+  const rows = new Map<string, { readonly row: ChangedField; readonly instances: string[] }>();
+  for (const { id, class: of, before, after, when } of changes) {
+    const { pattern, instance } = splitId(id, variants);
+    const row: ChangedField = {
+      labels: labelsOf(id, variants),
+      instance,
+      class: of,
+      before: before && printField(before),
+      after: after && printField(after),
+      when,
+    };
+    const isOfGpu = pattern.startsWith("gpu.*.");
+    const key = JSON.stringify(isOfGpu ? [pattern, row.before, row.after, when] : [rows.size]);
+    const known = rows.get(key);
+    if (known === undefined) rows.set(key, { row, instances: [instance ?? ""] });
+    else known.instances.push(instance ?? "");
   }
-}
-
-function printValue(value: string | number | boolean, unit: string | undefined): string {
-  if (typeof value !== "number") return String(value);
-  if (unit === "bytes" || unit === "B") return formatBytes(value);
-  const short = Number(value.toPrecision(Math.abs(value) < 1 ? 3 : 9));
-  const decimals = Math.min(Math.abs(value) < 1 ? 9 : 3, decimalsIn(short));
-  const digits = formatNumber(short, decimals);
-  return unit === undefined ? digits : `${digits}\u00a0${unit}`;
-}
-
-function decimalsIn(value: number): number {
-  return value.toFixed(9).replace(/0+$/, "").split(".")[1]?.length ?? 0;
+  return [...rows.values()].map(({ row, instances }) => ({
+    ...row,
+    instance: row.labels.at(-1)?.startsWith("gpu.*.")
+      ? gpuNames(instances.map(Number))
+      : row.instance,
+  }));
 }

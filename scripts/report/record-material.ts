@@ -1,10 +1,14 @@
 // What a record is made from: the run as the store gives it, with what was computed and checked.
 // The pipeline joins it; nothing in it is formatted yet.
+import type { EnvironmentChange } from "../audit/environment-changes.ts";
 import type { AuditResult } from "../audit/finding.ts";
 import type { EngineFacts } from "../engine/engine.ts";
 import type { EnvironmentSnapshot, FieldClass, FieldValue } from "../environment/snapshot.ts";
-import type { Experiment } from "../experiment/experiment.ts";
+import type { Experiment, LocalText } from "../experiment/experiment.ts";
 import type { Point } from "../experiment/plan.ts";
+import type { CacheSummary } from "../stats/cache-summary.ts";
+import type { EngineGpus } from "../stats/gpu-metrics.ts";
+import type { GpuSummary } from "../stats/gpu-summary.ts";
 import type { PointEstimates } from "../stats/point-estimates.ts";
 
 /** One uninterrupted stretch of a run; a second one is a resumption and leaves a seam. */
@@ -71,7 +75,34 @@ export interface PointMaterial
     readonly completed: number;
     readonly failed: number;
   };
+  readonly cache: CacheMaterial;
+  readonly gpus: GpuMaterial;
 }
+
+/** What the prefix cache did for a point, and what must be known to say what it should have done. */
+export interface CacheMaterial extends CacheSummary {
+  /** Why the engine's counters were not read, in the words of the watch; undefined: they were. */
+  readonly unwatched: string | undefined;
+  /** Tokens of a block of the KV cache; undefined: the engine does not say. */
+  readonly blockSize: number | undefined;
+  /** Whether the engine keeps a prefix cache; undefined: it does not say. */
+  readonly prefixCaching: boolean | undefined;
+}
+
+/** What the GPUs did for a point. */
+export type GpuMaterial =
+  /** The engine's host has no GPU, or the engine computes on none. */
+  | { readonly kind: "none"; readonly why: "no_gpu" | "not_used" }
+  /** There are GPUs, or may be, and no reading of them fell into a window. */
+  | { readonly kind: "unread"; readonly why: LocalText }
+  | {
+      readonly kind: "read";
+      readonly summary: GpuSummary;
+      /** Whether the GPUs are known to be the engine's; else they are those that seem to be. */
+      readonly isKnown: boolean;
+      /** Whether the engine has slices of them alone, while readings are of whole GPUs. */
+      readonly isSliced: boolean;
+    };
 
 /** A setting that the experiment file leaves out, with the value that was used. */
 export interface FilledDefault {
@@ -87,6 +118,13 @@ interface DifferenceMaterial {
   readonly class: FieldClass;
   readonly before: FieldValue | undefined;
   readonly after: FieldValue | undefined;
+}
+
+/** What changed while the run went on. */
+export interface DriftMaterial
+  extends Pick<EnvironmentChange, "id" | "class" | "before" | "after"> {
+  /** Between which trials or starts; undefined: only that it was within the run. */
+  readonly when: LocalText | undefined;
 }
 
 export interface RecordMaterial {
@@ -119,7 +157,12 @@ export interface RecordMaterial {
   readonly environment: {
     readonly before: EnvironmentSnapshot;
     readonly after: EnvironmentSnapshot | undefined;
+    /** Between `before` and `after`. */
     readonly differences: readonly DifferenceMaterial[];
+    /** From one snapshot of the run to the next, in order. */
+    readonly drift: readonly DriftMaterial[];
+    /** GPUs of each variant's engine; a variant that is missing runs on none that is known. */
+    readonly gpus: Readonly<Record<string, EngineGpus>>;
   };
   readonly audit: AuditResult;
   readonly recordId: { readonly digest: string; readonly short: string };

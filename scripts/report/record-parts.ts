@@ -11,7 +11,9 @@ export type TextPart =
   | { readonly text: LocalText }
   | { readonly data: string | LocalText }
   | { readonly code: string }
-  | { readonly mark: Mark };
+  | { readonly mark: Mark }
+  /** A word that must catch the eye: what makes a point qualified at best. */
+  | { readonly flag: LocalText };
 
 /** A row of a table of keys and values; the key's label is in the dictionary under `rows`. */
 export interface TextRow {
@@ -74,6 +76,10 @@ export interface StartData {
   readonly round: string;
   /** Launch to ready, seconds; undefined: not launched by us, or never ready. */
   readonly startupS: string | undefined;
+  /** Tokens that its KV cache holds; undefined: it does not say. */
+  readonly kvCacheTokens: string | undefined;
+  /** Rounds that it served, where they are several: "1–3". */
+  readonly servedRounds: string | undefined;
   /** It answered: only then does it say what it is. */
   readonly ready: boolean;
   readonly argv: readonly string[] | undefined;
@@ -88,5 +94,6 @@ export function partText(part: TextPart, language: Language): string {
   if ("text" in part) return part.text[language];
   if ("code" in part) return part.code;
   if ("mark" in part) return part.mark;
+  if ("flag" in part) return part.flag[language];
   return typeof part.data === "string" ? part.data : part.data[language];
 }

@@ -6,7 +6,7 @@ import { unseenShare } from "../stats/intervals.ts";
 import { counted, formatNumber } from "../units.ts";
 import type { Mark } from "./document.ts";
 import { displayTime } from "./record-deviations.ts";
-import { printField } from "./record-environment.ts";
+import { engineName, engineOf, hardwareOf, shortHardware } from "./record-hardware.ts";
 import type { RecordMaterial } from "./record-material.ts";
 import {
   type FindingData,
@@ -24,13 +24,13 @@ export function subtitleOf(material: RecordMaterial): Phrase {
   const engines = distinct(material.run.starts.map(({ facts }) => engineName(facts))).filter(
     (name) => name !== "",
   );
-  const machine = firstField(material, ["gpu.0.name", "host.cpu.model"]);
+  const machine = shortHardware(material);
   const workload = experiment.workloads[0];
   return [
     ...(machine === undefined
       ? []
       : [
-          { data: machine },
+          ...machine,
           say(" 上的 ", ", "),
           ...(engines.length === 0 ? [say("引擎", "engine")] : []),
         ]),
@@ -65,22 +65,6 @@ const shortCache: Readonly<Record<CachePolicy["kind"], LocalText>> = {
   shared: { zh: "共享前缀", en: "shared prefix" },
   warm: { zh: "热缓存", en: "warm prefix cache" },
 };
-
-function engineName(facts: {
-  readonly name: string;
-  readonly version: string | undefined;
-}): string {
-  return facts.version === undefined ? facts.name : `${facts.name} ${facts.version}`;
-}
-
-function firstField(material: RecordMaterial, ids: readonly string[]): string | undefined {
-  for (const id of ids) {
-    const field = material.environment.before.fields.find((one) => one.id === id);
-    const printed = field === undefined ? undefined : printField(field.value);
-    if (printed?.state === "value") return printed.text;
-  }
-  return undefined;
-}
 
 function roundsOf({ experiment, measured }: RecordMaterial): string {
   const rounds = distinct(
@@ -134,6 +118,8 @@ export function identityOf(
       key: "verdict",
       value: [{ mark: audit.verdict }, say("：", ": "), ...verdictCount(points)],
     },
+    { key: "hardware", value: hardwareOf(material) },
+    { key: "engine", value: engineOf(material) },
     { key: "record_id", value: [{ code: `sha256:${recordId.digest}` }] },
     { key: "run", value: [{ code: run.id }] },
     {
@@ -271,8 +257,11 @@ export function flagsOf(
     seams: run.legs.length > 1,
     not_checked: audit.notChecked.length > 0,
     findings: audit.findings.length > 0 || audit.points.some((point) => point.findings.length > 0),
+    gpu_readings: measured.some(({ gpus }) => gpus.kind === "read"),
+    kept_engine: experiment.measure.keep || attached,
     after_snapshot: material.environment.after !== undefined,
     differences: material.environment.differences.length > 0,
+    drift: material.environment.drift.length > 0,
     uncounted: measured.some((point) => tokenRemarks(point.tokenSources).length > 0),
     stated: Object.values(experiment.stated).some((value) => typeof value === "string"),
   };

@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 import { AxeBuilder } from "@axe-core/playwright";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nvlinkHardware, vgpuHardware } from "./fixtures/synthetic-gpus.ts";
 import { syntheticMaterial } from "./fixtures/synthetic-run.ts";
 import { buildRecordData } from "./record-data.ts";
 import type { RecordMaterial } from "./record-material.ts";
@@ -64,6 +65,13 @@ describe.skipIf(executablePath === undefined)("the record in Chromium", () => {
       formats: ["html"],
       outDir: join(folder, "crowded"),
     });
+    for (const [name, hardware] of Object.entries({ vgpu: vgpuHardware, nvlink: nvlinkHardware })) {
+      await renderRecord(buildRecordData(syntheticMaterial({ hardware })), {
+        languages,
+        formats: ["html"],
+        outDir: join(folder, name),
+      });
+    }
     browser = await chromium.launch({
       ...(executablePath === undefined ? {} : { executablePath }),
       args: ["--no-sandbox"],
@@ -142,6 +150,28 @@ describe.skipIf(executablePath === undefined)("the record in Chromium", () => {
         "[...document.querySelectorAll('pre, dd, td code')].filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0).map((one) => one.outerHTML.slice(0, 120))",
       );
       expect(wide).toEqual([]);
+      await page.context().close();
+    });
+  }
+
+  for (const name of ["vgpu", "nvlink"]) {
+    it(`has room for GPUs, on a phone and in print: ${name}`, async () => {
+      const { page, troubles } = await open("zh", { viewport: { width: 390, height: 900 } }, name);
+      await page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })");
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(390);
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      expect(
+        violations
+          .filter(({ impact }) => impact === "serious" || impact === "critical")
+          .map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 160) ?? ""}`),
+      ).toEqual([]);
+      await page.setViewportSize({ width: 665, height: 900 });
+      await page.emulateMedia({ media: "print" });
+      const cut = await page.evaluate(
+        "[...document.querySelectorAll('table.t')].filter((one) => one.offsetWidth > one.parentElement.clientWidth + 1).map((one) => `${one.offsetWidth} ${one.innerText.slice(0, 60)}`)",
+      );
+      expect(cut).toEqual([]);
+      expect(troubles).toEqual([]);
       await page.context().close();
     });
   }

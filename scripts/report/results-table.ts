@@ -9,6 +9,7 @@ import {
   inlineCell,
   nameOption,
   noTable,
+  pointHead,
   pointsOf,
   textOption,
   unknown,
@@ -105,18 +106,9 @@ function captionOf({ cell, context }: Asked, variant: LocalText | undefined): st
 }
 
 function headCell(point: PointData, { context, variant }: Asked): TableCell {
-  const { language, data } = context;
-  if (variant !== undefined) {
-    const label = point.shortLabel[language];
-    return inlineCell(textInlines(label, language), { head: true });
-  }
-  const label = point.label[language];
-  return inlineCell(
-    data.variants.length > 1
-      ? [{ kind: "variant", place: point.place, label }]
-      : textInlines(point.shortLabel[language], language),
-    { head: true },
-  );
+  if (variant === undefined) return pointHead(point, context);
+  const label = point.shortLabel[context.language];
+  return inlineCell(textInlines(label, context.language), { head: true });
 }
 
 function columnCell(

@@ -185,14 +185,27 @@ export function deviationsTable(cell: Cell, context: CellContext): readonly Bloc
   ];
 }
 
+/** Columns that only some records need stand where they say something. */
 export function startsTable(cell: Cell, context: CellContext): readonly Block[] {
   checkOptions(context, cell, []);
   const { data, language, dictionary } = context;
-  const head = ["start", "variant", "round", "startup", "ended"].map((name) =>
-    column(context, name),
-  );
-  const [first = []] = simpleHead(head, context, [2, 3]);
+  const hasCaches = data.variants.some(({ name }) => {
+    const own = data.starts.filter(({ variant }) => variant === name);
+    return new Set(own.flatMap(({ kvCacheTokens }) => kvCacheTokens ?? [])).size > 1;
+  });
+  const isShared = data.starts.some(({ servedRounds }) => servedRounds !== undefined);
+  const names = [
+    ...["start", "variant", "round", "startup"],
+    ...(hasCaches ? ["kv_cache_tokens"] : []),
+    ...(isShared ? ["served_rounds"] : []),
+    "ended",
+  ];
+  const head = names.map((name) => column(context, name));
+  const [first = []] = simpleHead(head, context, hasCaches ? [2, 3, 4] : [2, 3]);
   return [
+    ...(data.flags["kept_engine"] === true
+      ? [paragraph(word(context, "restarts_not_measured"), context)]
+      : []),
     {
       ...noTable,
       id: "",
@@ -205,6 +218,8 @@ export function startsTable(cell: Cell, context: CellContext): readonly Block[] 
           inlineCell([variantInline(start.variant, data)]),
           textCell(start.round, context, { numeric: true }),
           textCell(start.startupS ?? "–", context, { numeric: true }),
+          ...(hasCaches ? [textCell(start.kvCacheTokens ?? "–", context, { numeric: true })] : []),
+          ...(isShared ? [textCell(start.servedRounds ?? start.round, context)] : []),
           inlineCell(phraseInlines(start.ended, language, dictionary), { wide: true }),
         ]),
       ]),

@@ -45,6 +45,14 @@ export const absenceReasons = {
     zh: "引擎使用的 GPU 数未知",
     en: "how many GPUs the engine uses is not known",
   },
+  gpus_unknown: {
+    zh: "引擎用的是本机哪几块 GPU 未知",
+    en: "which of the machine's GPUs the engine uses is not known",
+  },
+  gpu_slice: {
+    zh: "功率是整块 GPU 的，引擎只用其中的 MIG 实例",
+    en: "power is that of whole GPUs, of which the engine has MIG instances",
+  },
   no_gpu_power: {
     zh: "没有覆盖窗口的 GPU 功率读数",
     en: "no GPU power readings cover the window",

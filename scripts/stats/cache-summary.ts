@@ -78,9 +78,7 @@ export function cacheSummary(trials: readonly TrialSamples[]): CacheSummary {
   };
 }
 
-function sumOf(
-  shares: readonly { readonly part: number; readonly whole: number }[],
-): CacheHits {
+function sumOf(shares: readonly { readonly part: number; readonly whole: number }[]): CacheHits {
   return {
     hits: shares.reduce((sum, { part }) => sum + part, 0),
     asked: shares.reduce((sum, { whole }) => sum + whole, 0),

@@ -121,15 +121,30 @@ describe("energy and throughput of GPUs", () => {
     expect(value("energy_per_token", gpus, { count: 2, indexes: [0, 1] })).toBeCloseTo(3.5, 9);
   });
 
-  it("take all GPUs that were read where the engine's own are not known", () => {
-    expect(value("energy_per_token", gpus)).toBeCloseTo(3.5, 9);
-    expect(value("energy_per_token", gpus, { count: 1, indexes: undefined })).toBeCloseTo(3.5, 9);
+  it("take what was read where that can only be the engine's, and no other GPU for it", () => {
+    expect(value("energy_per_token", gpus.slice(0, 2))).toBeCloseTo(1.75, 9);
+    expect(value("energy_per_token", gpus, { count: 2, indexes: undefined })).toBeCloseTo(3.5, 9);
+    const unknown = { kind: "not_collected", why: "gpus_unknown" };
+    expect(value("energy_per_token", gpus, { count: 1, indexes: undefined })).toEqual(unknown);
+    expect(value("energy_per_token", gpus)).toEqual(unknown);
+  });
+
+  it("are not told of an engine elsewhere, nor of one that has a slice", () => {
+    expect(value("energy_per_token", gpus, { count: 2, indexes: [] })).toEqual({
+      kind: "not_collected",
+      why: "no_gpu_power",
+    });
+    const slice = { count: 1, indexes: [0], isSliced: true };
+    expect(value("energy_per_token", gpus, slice)).toEqual({
+      kind: "not_defined",
+      why: "gpu_slice",
+    });
   });
 
   it("give no sum that misses a GPU", () => {
     const absence = { kind: "not_collected", why: "no_gpu_power" };
     const mute = [...gpus, power(2, -10, undefined), power(2, 400, undefined)];
-    expect(value("energy_per_token", mute)).toEqual(absence);
+    expect(value("energy_per_token", mute, { count: 3, indexes: undefined })).toEqual(absence);
     expect(value("energy_per_token", gpus, { count: 1, indexes: [7] })).toEqual(absence);
     expect(value("energy_per_token", [])).toEqual(absence);
   });

@@ -2,7 +2,6 @@
 // GPUs are an engine's own is told from its parallelism and from the devices that it was shown.
 import type { EngineFacts } from "../engine/engine.ts";
 import type { GpuReading } from "../environment/gpu-reading.ts";
-import type { TrialSamples } from "./samples.ts";
 import {
   type Cohort,
   inWindow,
@@ -18,8 +17,10 @@ import type { Window } from "./window.ts";
 export interface EngineGpus {
   /** undefined: not known; 0: it runs on none. */
   readonly count: number | undefined;
-  /** As nvidia-smi counts; undefined: not known which, and all that were read are taken for its own. */
+  /** As nvidia-smi counts; undefined: not known which. */
   readonly indexes: readonly number[] | undefined;
+  /** It has slices of them alone, of which the power is not told apart. */
+  readonly isSliced?: boolean;
 }
 
 /** Of an engine of which nothing is known. */
@@ -76,12 +77,23 @@ export function throughputPerGpu(output: TrialValue, { count }: EngineGpus): Tri
 export function energyPerToken(
   cohort: Cohort,
   output: TrialValue,
-  { count, indexes }: EngineGpus,
+  { count, indexes, isSliced = false }: EngineGpus,
 ): TrialValue {
   if (count === 0) return notDefined("no_gpu");
+  if (isSliced) return notDefined("gpu_slice");
   return inWindow(cohort, (window) => {
     if (output.kind === "absent") return output;
-    const powersW = gpusOf(cohort.trial, indexes).map((readings) => meanPowerW(readings, window));
+    const read = [...new Set(cohort.trial.gpus.map(({ gpu }) => gpu))];
+    // Others than the engine's own would be paid for too.
+    const isAll = read.length === 0 || read.length === (count ?? 1);
+    const own = indexes ?? (isAll ? read : undefined);
+    if (own === undefined) return notCollected("gpus_unknown");
+    const powersW = own.map((index) =>
+      meanPowerW(
+        cohort.trial.gpus.filter(({ gpu }) => gpu === index),
+        window,
+      ),
+    );
     const known = powersW.filter(isNumber);
     // A sum that misses a GPU is no sum.
     if (known.length === 0 || known.length < powersW.length) return notCollected("no_gpu_power");
@@ -90,15 +102,6 @@ export function energyPerToken(
     const powerW = known.reduce((a, b) => a + b);
     return valueOf(powerW / output.value, output.requests);
   });
-}
-
-/** Readings of each GPU apart; a GPU that was named and never read is there without any. */
-function gpusOf(
-  { gpus }: TrialSamples,
-  indexes: readonly number[] | undefined,
-): readonly (readonly GpuReading[])[] {
-  const wanted = indexes ?? [...new Set(gpus.map(({ gpu }) => gpu))];
-  return wanted.map((index) => gpus.filter(({ gpu }) => gpu === index));
 }
 
 /** Share of a window that power readings must span. */

@@ -9,7 +9,7 @@ import { isNumber } from "./trial-value.ts";
 import { throughputWindow, type Window } from "./window.ts";
 
 /** What held a GPU back, in time. undefined: the driver keeps no such counter. */
-export interface HeldBack {
+interface HeldBack {
   /** Heat, by hardware or by software, us. */
   readonly thermalUs: number | undefined;
   readonly powerBrakeUs: number | undefined;
@@ -118,7 +118,9 @@ function useOf(gpu: number, spans: readonly Span[]): GpuUse {
     utilization: average(inside(({ utilization }) => utilization)),
     memoryUsedMib: highest(inside(({ memoryUsedMib }) => memoryUsedMib)),
     // Some drivers keep one of the two.
-    thermalUs: thermal.every((us) => us === undefined) ? undefined : total(thermal.filter(isNumber)),
+    thermalUs: thermal.every((us) => us === undefined)
+      ? undefined
+      : total(thermal.filter(isNumber)),
     powerBrakeUs: heldBack("hwPowerBrakeUs"),
     powerCapUs: heldBack("swPowerCapUs"),
   };
@@ -130,10 +132,7 @@ type HeldBackCounter = "swPowerCapUs" | "hwThermalUs" | "swThermalUs" | "hwPower
  * How far a counter grew from the last reading before a window to the first one after it: what was
  * held back between two readings is not lost. One that was set back counts from there.
  */
-function growthAround(
-  { readings, window }: Span,
-  counter: HeldBackCounter,
-): number | undefined {
+function growthAround({ readings, window }: Span, counter: HeldBackCounter): number | undefined {
   const counted = readings.flatMap((reading) => {
     const us = reading[counter];
     return us === undefined ? [] : [{ atMs: reading.atMs, us }];
