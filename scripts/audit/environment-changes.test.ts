@@ -29,6 +29,21 @@ describe("changes of the environment", () => {
     expect(environmentChanges([], () => true)).toEqual([]);
   });
 
+  it("are no drift where snapshots are of other engines: of all before the run, of one at its start", () => {
+    const relation = (value: string): StoredSnapshot =>
+      moment(
+        "start",
+        {},
+        {
+          id: "client.engine_relation",
+          group: "client",
+          class: "comparability",
+          value,
+        },
+      );
+    expect(driftOf([relation("mixed"), relation("same host")])).toEqual([]);
+  });
+
   it("hold a unit that changed, and a value that ceased to apply", () => {
     const size = (unit: string) =>
       ({

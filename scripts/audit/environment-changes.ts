@@ -21,6 +21,9 @@ interface Moment extends SnapshotScope {
   readonly takenAt: string;
 }
 
+/** Says where the engines are that a snapshot is of: of all of them, or of the one that was started. */
+const ofItsEngines = "client.engine_relation";
+
 /**
  * What drifted while the run went on: every change of what a comparison needs equal and of what is
  * worth knowing. Of an engine only what changed within one life of it: its lives are compared as such.
@@ -29,7 +32,8 @@ export function driftOf(snapshots: readonly StoredSnapshot[]): readonly Environm
   const [ofEngines, ofMachine] = [true, false].map((isEngine) =>
     environmentChanges(
       snapshots,
-      ({ group, class: of }) => of !== "noise" && (group === "engine") === isEngine,
+      ({ id, group, class: of }) =>
+        of !== "noise" && id !== ofItsEngines && (group === "engine") === isEngine,
     ),
   );
   const withinOneLife = ({ from, to }: EnvironmentChange): boolean =>

@@ -3,7 +3,7 @@
 import type { LocalText } from "../experiment/experiment.ts";
 import type { StoredSnapshot } from "../store/stored-run.ts";
 import { formatNumber } from "../units.ts";
-import { type GpuProcess, gpuList, numberIn, processesOf, readingsOf, textIn } from "./gpu-use.ts";
+import { type GpuProcess, gpuList, isCut, numberIn, processesOf, readingsOf } from "./gpu-use.ts";
 import {
   type AuditInput,
   found,
@@ -16,7 +16,11 @@ import { thresholds } from "./thresholds.ts";
 
 /** Whose the GPUs were, one after another. */
 export function checkExclusive(input: AuditInput, gpus: readonly number[]): readonly Outcome[] {
-  const outcomes = gpus.flatMap((gpu) => [...checkBefore(input, gpu), ...checkDuring(input, gpu)]);
+  const outcomes = gpus.flatMap((gpu) => [
+    ...checkBefore(input, gpu),
+    ...checkDuring(input, gpu),
+    ...checkOutlived(input, gpu),
+  ]);
   return [...outcomes, ...checkSeen(input, gpus)];
 }
 
@@ -24,7 +28,7 @@ export function checkExclusive(input: AuditInput, gpus: readonly number[]): read
 function checkBefore(input: AuditInput, gpu: number): readonly Outcome[] {
   if (!areLaunched(input)) return [];
   const idle = input.snapshots.filter(({ scope }) => scope === "run-before");
-  const strangers = unique(idle.flatMap(({ snapshot }) => processesOf(snapshot, gpu) ?? []));
+  const strangers = processesBefore(input, gpu);
   if (strangers.length > 0) {
     return [
       occupied(input, gpu, {
@@ -39,7 +43,21 @@ function checkBefore(input: AuditInput, gpu: number): readonly Outcome[] {
     ...idle.flatMap(({ snapshot }) => numberIn(snapshot, `gpu.${gpu}.memory.used_mib`) ?? []),
   );
   if (usedMib <= thresholds.gpuIdleMemoryMib.value) return [];
-  return [memoryInUse(input, gpu, usedMib)];
+  const graphics = Math.max(
+    0,
+    ...idle.flatMap(
+      ({ snapshot }) => numberIn(snapshot, `gpu.${gpu}.processes.graphics_count`) ?? [],
+    ),
+  );
+  return [memoryInUse(input, gpu, { usedMib, graphics })];
+}
+
+function processesBefore({ snapshots }: AuditInput, gpu: number): readonly GpuProcess[] {
+  return unique(
+    snapshots.flatMap(({ scope, snapshot }) =>
+      scope === "run-before" ? (processesOf(snapshot, gpu) ?? []) : [],
+    ),
+  );
 }
 
 /** A process that was not there when the engine became ready is not the engine's. */
@@ -66,6 +84,34 @@ function checkDuring(input: AuditInput, gpu: number): readonly Outcome[] {
     occupied(input, gpu, {
       where,
       when: { zh: "引擎就绪后", en: "after the engine was ready" },
+      strangers: unique(processes),
+    }),
+  );
+}
+
+/**
+ * What was on the GPU at an earlier start too: an engine left it behind, or it came in while one
+ * started. Engines that are kept outlive a start by themselves.
+ */
+function checkOutlived(input: AuditInput, gpu: number): readonly Outcome[] {
+  if (!areLaunched(input) || input.experiment.measure.keep) return [];
+  const known = new Set(processesBefore(input, gpu).map(({ pid }) => pid));
+  const firstSeen = new Map<number, number>();
+  const strangers = new Map<string, GpuProcess[]>();
+  for (const { start, snapshot } of input.snapshots) {
+    if (start === undefined) continue;
+    for (const process of processesOf(snapshot, gpu) ?? []) {
+      const first: number = firstSeen.get(process.pid) ?? start;
+      firstSeen.set(process.pid, first);
+      if (first === start || known.has(process.pid)) continue;
+      const variant = input.starts.find((one) => one.start === start)?.variant ?? "environment";
+      strangers.set(variant, [...(strangers.get(variant) ?? []), process]);
+    }
+  }
+  return [...strangers].map(([where, processes]) =>
+    occupied(input, gpu, {
+      where,
+      when: { zh: "自更早的一次启动起", en: "since an earlier start" },
       strangers: unique(processes),
     }),
   );
@@ -114,7 +160,10 @@ function hidesProcesses({ snapshots }: AuditInput, gpu: number): boolean {
   );
 }
 
-/** vLLM takes its memory before it is ready: what is taken later is somebody else's. */
+/**
+ * vLLM takes its memory before it is ready: what is taken later is likely somebody else's. It may be
+ * its own activations that grew, so this alone does not block.
+ */
 function checkGrowth(input: AuditInput, gpu: number): readonly Outcome[] {
   if (plannedVariants(input).some(({ engine }) => engine.kind !== "vllm")) return [];
   return input.measured.flatMap(({ estimates: { point }, samples }) => {
@@ -127,7 +176,7 @@ function checkGrowth(input: AuditInput, gpu: number): readonly Outcome[] {
     const mib = formatNumber(grownMib, 0);
     return [
       found({
-        severity: severityOn(input, gpu),
+        severity: "fail",
         where: point,
         seen: {
           zh: `GPU ${gpu} 的显存占用在窗口内增加 ${mib} MiB，而引擎就绪前已占好显存`,
@@ -182,27 +231,30 @@ function occupied(
   });
 }
 
-function memoryInUse(input: AuditInput, gpu: number, usedMib: number): Outcome {
+function memoryInUse(
+  input: AuditInput,
+  gpu: number,
+  { usedMib, graphics }: { readonly usedMib: number; readonly graphics: number },
+): Outcome {
   const mib = formatNumber(usedMib, 0);
+  const most = formatNumber(thresholds.gpuIdleMemoryMib.value, 0);
   return found({
-    severity: severityOn(input, gpu),
+    // A desktop takes memory and little else.
+    severity: graphics > 0 ? "fail" : severityOn(input, gpu),
     where: "environment",
     seen: {
-      zh: `运行前 GPU ${gpu} 已占用显存 ${mib} MiB，进程列表中没有占用者`,
-      en: `${mib} MiB in use on GPU ${gpu} before the run, by no process on the list`,
+      zh: `运行前 GPU ${gpu} 已占用显存 ${mib} MiB，${graphics > 0 ? `其上有 ${graphics} 个图形进程` : "进程列表中没有占用者"}`,
+      en: `${mib} MiB in use on GPU ${gpu} before the run, ${graphics > 0 ? `with ${graphics} graphics ${graphics === 1 ? "process" : "processes"} on it` : "by no process on the list"}`,
     },
-    expected: {
-      zh: `不超过 ${formatNumber(thresholds.gpuIdleMemoryMib.value, 0)} MiB`,
-      en: `up to ${formatNumber(thresholds.gpuIdleMemoryMib.value, 0)} MiB`,
-    },
+    expected: { zh: `不超过 ${most} MiB`, en: `up to ${most} MiB` },
     mend: mendOccupied,
-    evidence: { gpu, usedMib },
+    evidence: { gpu, usedMib, ...(graphics > 0 ? { graphicsProcesses: graphics } : {}) },
   });
 }
 
 /** The lists of a GPU that is cut in slices don't say on which slice a process is. */
-function severityOn({ before }: AuditInput, gpu: number): "block" | "fail" {
-  return textIn(before, `gpu.${gpu}.mig.current`) === "Enabled" ? "fail" : "block";
+function severityOn(input: AuditInput, gpu: number): "block" | "fail" {
+  return isCut(input, gpu) ? "fail" : "block";
 }
 
 function areLaunched(input: AuditInput): boolean {

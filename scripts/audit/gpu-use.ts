@@ -2,10 +2,19 @@
 // them: a neighbour's job on another GPU of the machine is no finding.
 import type { EnvironmentSnapshot, FieldValue } from "../environment/snapshot.ts";
 import type { Variant } from "../experiment/experiment.ts";
+import { type EngineGpus, engineGpus, unknownGpus } from "../stats/gpu-metrics.ts";
 import type { TrialSamples } from "../stats/samples.ts";
 import { throughputWindow, type Window } from "../stats/window.ts";
 import type { StoredSnapshot } from "../store/stored-run.ts";
-import { type AuditInput, plannedVariants, readyStarts, settingOf } from "./rule.ts";
+import { gpuPresence, isElsewhere } from "./gpu-presence.ts";
+import {
+  type AuditInput,
+  isLaunched,
+  numberField,
+  plannedVariants,
+  readyStarts,
+  settingOf,
+} from "./rule.ts";
 import { thresholds } from "./thresholds.ts";
 
 /** A process that computes on a GPU, as the driver lists it. */
@@ -24,24 +33,45 @@ export function usesGpus(input: AuditInput, { name, engine }: Variant): boolean 
   );
 }
 
+/** The GPUs of one variant's engine: as many as it says, and which, as far as the machine shows it. */
+export function gpusOfVariant(input: AuditInput, variant: Variant): EngineGpus {
+  const presence = gpuPresence(input);
+  if (presence.kind === "none" || !usesGpus(input, variant)) return { count: 0, indexes: [] };
+  const facts = readyStarts(input, variant.name)[0]?.facts;
+  const count = presence.kind === "present" ? presence.count : undefined;
+  const said = facts === undefined ? unknownGpus : engineGpus(facts, count);
+  // What is read here is of other GPUs than the engine's.
+  if (isElsewhere(input)) return { ...said, indexes: [] };
+  if (count === undefined) return said;
+  const seen = appearedGpus(input, gpuIndexes(input), [variant]);
+  const isKnown = seen.length > 0 && seen.length === (said.count ?? seen.length);
+  const gpus = isKnown ? { count: seen.length, indexes: seen } : said;
+  const isSliced = (gpus.indexes ?? gpuIndexes(input)).some((gpu) => isCut(input, gpu));
+  return isSliced ? { ...gpus, isSliced } : gpus;
+}
+
 /**
  * Indexes of the GPUs that engines of this run work on, ascending: those on which processes or
- * memory appeared when one became ready, else those that were made visible to it, else all.
+ * memory appeared when one became ready, else those that were made visible to it, else those in use
+ * when we attached to it, else all.
  */
-export function gpusInUse(input: AuditInput, count: number): readonly number[] {
-  const all = gpuIndexes(input, count);
-  const observed = all.filter((gpu) => appearedOn(input, gpu));
+export function gpusInUse(input: AuditInput): readonly number[] {
+  const all = gpuIndexes(input);
+  const variants = plannedVariants(input);
+  const observed = appearedGpus(input, all, variants);
   if (observed.length > 0) return observed;
-  const visible = plannedVariants(input).map((variant) => visibleTo(input, variant, all));
+  const visible = variants.map((variant) => visibleTo(input, variant, all));
   const named = visible.flatMap((gpus) => gpus ?? []);
-  if (visible.includes(undefined) || named.length === 0) return all;
-  return all.filter((gpu) => named.includes(gpu));
+  if (!visible.includes(undefined) && named.length > 0)
+    return all.filter((gpu) => named.includes(gpu));
+  const occupied = variants.some(isLaunched) ? [] : all.filter((gpu) => isOccupied(input, gpu));
+  return occupied.length > 0 ? occupied : all;
 }
 
 /** Indexes as nvidia-smi counts, which need not begin at 0 where a GPU has failed. */
-function gpuIndexes({ before, after }: AuditInput, count: number): readonly number[] {
+export function gpuIndexes(input: AuditInput): readonly number[] {
   const found = new Set(
-    [before, after].flatMap((snapshot) =>
+    [input.before, input.after].flatMap((snapshot) =>
       (snapshot?.fields ?? []).flatMap(({ id }) => {
         const index = /^gpu\.(\d+)\./.exec(id)?.[1];
         return index === undefined ? [] : [Number(index)];
@@ -50,25 +80,50 @@ function gpuIndexes({ before, after }: AuditInput, count: number): readonly numb
   );
   return found.size > 0
     ? [...found].sort((a, b) => a - b)
-    : Array.from({ length: count }, (_, index) => index);
+    : Array.from({ length: numberField(input, "gpu.count") ?? 0 }, (_, index) => index);
 }
 
-function appearedOn({ snapshots }: AuditInput, gpu: number): boolean {
+/** Whether a GPU is cut into MIG instances. */
+export function isCut({ before, after }: AuditInput, gpu: number): boolean {
+  return textIn(before ?? after, `gpu.${gpu}.mig.current`) === "Enabled";
+}
+
+/** GPUs on which a process or memory appeared when an engine of these variants became ready. */
+function appearedGpus(
+  input: AuditInput,
+  all: readonly number[],
+  variants: readonly Variant[],
+): readonly number[] {
+  const names = new Set(variants.map(({ name }) => name));
+  const starts = new Set(
+    input.starts.filter(({ variant }) => names.has(variant)).map(({ start }) => start),
+  );
+  return all.filter((gpu) => appearedOn(input, gpu, starts));
+}
+
+function appearedOn({ snapshots }: AuditInput, gpu: number, starts: ReadonlySet<number>): boolean {
   const idle = snapshots.find(({ scope }) => scope === "run-before")?.snapshot;
   if (idle === undefined) return false;
-  const known = new Set((processesOf(idle, gpu) ?? []).map(({ pid }) => pid));
   const idleMib = numberIn(idle, `gpu.${gpu}.memory.used_mib`);
-  return snapshots
-    .filter(({ scope }) => scope === "start")
-    .some(({ snapshot }) => {
-      const usedMib = numberIn(snapshot, `gpu.${gpu}.memory.used_mib`);
-      return (
-        (processesOf(snapshot, gpu) ?? []).some(({ pid }) => !known.has(pid)) ||
-        (idleMib !== undefined &&
-          usedMib !== undefined &&
-          usedMib - idleMib > thresholds.gpuIdleMemoryMib.value)
-      );
-    });
+  const known = new Set<number>();
+  return snapshots.some(({ scope, start, snapshot }) => {
+    const processes = processesOf(snapshot, gpu) ?? [];
+    const isNew = processes.some(({ pid }) => !known.has(pid));
+    for (const { pid } of processes) known.add(pid);
+    if (scope !== "start" || start === undefined || !starts.has(start)) return false;
+    const usedMib = numberIn(snapshot, `gpu.${gpu}.memory.used_mib`);
+    const hasGrown =
+      idleMib !== undefined &&
+      usedMib !== undefined &&
+      usedMib - idleMib > thresholds.gpuIdleMemoryMib.value;
+    return isNew || hasGrown;
+  });
+}
+
+function isOccupied({ before }: AuditInput, gpu: number): boolean {
+  if (before === undefined) return false;
+  const usedMib = numberIn(before, `gpu.${gpu}.memory.used_mib`) ?? 0;
+  return (processesOf(before, gpu) ?? []).length > 0 || usedMib > thresholds.gpuIdleMemoryMib.value;
 }
 
 /** undefined: nothing limits what it sees. */

@@ -7,7 +7,7 @@ import type { EnvironmentSnapshot, FieldValue } from "../environment/snapshot.ts
 import type { Variant } from "../experiment/experiment.ts";
 import type { StoredSnapshot } from "../store/stored-run.ts";
 import { replayedHost } from "../testing/replayed-host.ts";
-import type { Finding } from "./finding.ts";
+import { findingsOf, outcomesOf, passes, whyNot } from "./fixtures/ask-rule.ts";
 import {
   afterAt,
   beforeAt,
@@ -21,28 +21,9 @@ import {
   stored,
   withSamples,
 } from "./fixtures/run.ts";
-import type { AuditInput, Outcome } from "./rule.ts";
-import { rules } from "./rules.ts";
+import type { AuditInput } from "./rule.ts";
 
 const ids = ["E1", "E7", "E8", "E10", "E11", "E12", "E16", "E17", "E22", "E27"];
-
-function outcomesOf(id: string, input: AuditInput): readonly Outcome[] {
-  const rule = rules.find((one) => one.id === id);
-  if (rule === undefined) throw new Error(`no rule ${id}`);
-  return rule.check(input);
-}
-
-function findingsOf(id: string, input: AuditInput): readonly Omit<Finding, "rule" | "waived">[] {
-  return outcomesOf(id, input).flatMap((one) => (one.kind === "found" ? [one.finding] : []));
-}
-
-function whyNot(id: string, input: AuditInput): readonly string[] {
-  return outcomesOf(id, input).flatMap((one) => (one.kind === "not_checked" ? [one.why.en] : []));
-}
-
-function passes(id: string, input: AuditInput): boolean {
-  return outcomesOf(id, input).every(({ kind }) => kind === "pass");
-}
 
 type Fields = NonNullable<Parameters<typeof snapshot>[1]>;
 
@@ -155,6 +136,15 @@ interface Told {
   readonly reading?: (atMs: number, round: number) => Partial<GpuReading> | undefined;
 }
 
+/** Processes 4242 and on are those of an engine, which has new ones at every start that is ours. */
+function livesOnce({ kind }: Variant["engine"], round: number, fields: Fields): Fields {
+  const id = "gpu.0.processes.list";
+  const list = fields[id];
+  return kind === "external" || typeof list !== "string"
+    ? fields
+    : { ...fields, [id]: list.replaceAll(/\b424/g, `42${round}`) };
+}
+
 /** Three rounds on one H100 with nothing wrong but what is told. */
 function told({ fields, ready, second, engine = vllm, title, reading }: Told = {}): AuditInput {
   const idle = { ...machine, ...fields };
@@ -168,14 +158,15 @@ function told({ fields, ready, second, engine = vllm, title, reading }: Told = {
   }));
   const before = snapshot(beforeAt, idle);
   const after = snapshot(afterAt, idle);
-  const around = (round: number): readonly StoredSnapshot[] => [
-    stored("start", snapshot(beforeAt, working), { start: round }),
-    stored("trial-before", snapshot(beforeAt, working), { start: round, trial: `t${round}` }),
-    stored("trial-after", snapshot(afterAt, round === 2 ? { ...working, ...second } : working), {
-      start: round,
-      trial: `t${round}`,
-    }),
-  ];
+  const around = (round: number): readonly StoredSnapshot[] => {
+    const own = livesOnce(engine, round, working);
+    const last = round === 2 ? { ...own, ...livesOnce(engine, round, second ?? {}) } : own;
+    return [
+      stored("start", snapshot(beforeAt, own), { start: round }),
+      stored("trial-before", snapshot(beforeAt, own), { start: round, trial: `t${round}` }),
+      stored("trial-after", snapshot(afterAt, last), { start: round, trial: `t${round}` }),
+    ];
+  };
   const input = withSamples(samples);
   const named =
     title === undefined ? experiment : { ...experiment, title: { zh: title, en: title } };
@@ -269,12 +260,39 @@ describe("E1, the GPU to itself", () => {
     ]);
   });
 
+  it("names a desktop for what it is, and does not block for its memory", () => {
+    const desktop = { "gpu.0.memory.used_mib": 1500, "gpu.0.processes.graphics_count": 3 };
+    expect(findingsOf("E1", told({ fields: desktop }))).toMatchObject([
+      {
+        severity: "fail",
+        seen: { en: "1,500 MiB in use on GPU 0 before the run, with 3 graphics processes on it" },
+      },
+    ]);
+    expect(passes("E1", told({ fields: { ...desktop, "gpu.0.memory.used_mib": 400 } }))).toBe(true);
+  });
+
   it("blocks a process that appears after the engine was ready, at the point it disturbed", () => {
     const list = "4242 VLLM::EngineCore 71900 MiB; 99 train.py 3000 MiB";
     const input = told({ second: { "gpu.0.processes.list": list } });
     expect(findingsOf("E1", input)).toMatchObject([
       { severity: "block", where: pointName, evidence: { pids: "99" } },
     ]);
+  });
+
+  it("blocks what an earlier engine left behind, though it was there when the next became ready", () => {
+    const left = "77 VLLM::EngineCore 9000 MiB; 4242 VLLM::EngineCore 60000 MiB";
+    const input = told({ ready: { "gpu.0.processes.list": left } });
+    expect(findingsOf("E1", input)).toMatchObject([
+      {
+        severity: "block",
+        where: "fp32",
+        seen: {
+          en: "1 other compute process on GPU 0 since an earlier start: 77 VLLM::EngineCore",
+        },
+      },
+    ]);
+    const kept = { ...input.experiment, measure: { ...input.experiment.measure, keep: true } };
+    expect(passes("E1", { ...input, experiment: kept })).toBe(true);
   });
 
   it("knows the engine's process again, whatever its name holds and whatever it takes", () => {
@@ -331,7 +349,7 @@ describe("E1, the GPU to itself", () => {
       reading: (atMs) => ({ memoryUsedMib: atMs < 30_000 ? 70_000 : 75_000 }),
     });
     expect(findingsOf("E1", grown)).toMatchObject([
-      { severity: "block", where: pointName, evidence: { grownMib: 5000 } },
+      { severity: "fail", where: pointName, evidence: { grownMib: 5000 } },
     ]);
   });
 

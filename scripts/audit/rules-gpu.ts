@@ -160,7 +160,7 @@ function gpuRule(
       const variants = plannedVariants(input);
       if (variants.length > 0 && !variants.some((variant) => usesGpus(input, variant)))
         return [pass("environment")];
-      return orPass(check(input, gpusInUse(input, presence.count)), "environment");
+      return orPass(check(input, gpusInUse(input)), "environment");
     },
   };
 }

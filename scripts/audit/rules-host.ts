@@ -86,11 +86,8 @@ function checkBlanksAndTimes(input: AuditInput): readonly Outcome[] {
     ...told.flatMap(([id, text]) =>
       text !== undefined && placeholder.test(text.trim()) ? [id] : [],
     ),
-    // What an engine says of its settings is quoted as it stands.
     ...fields.flatMap(({ id, value }) =>
-      value.state === "value" &&
-      !/^engine\..*\.config\./.test(id) &&
-      placeholder.test(String(value.value).trim())
+      value.state === "value" && !isQuoted(id) && placeholder.test(String(value.value).trim())
         ? [id]
         : [],
     ),
@@ -108,6 +105,11 @@ function checkBlanksAndTimes(input: AuditInput): readonly Outcome[] {
     );
   }
   return [...outcomes, ...checkClocks(input)];
+}
+
+/** What an engine says of its settings, and a driver of its modes, is quoted as it stands: "Default" is one. */
+function isQuoted(id: string): boolean {
+  return /^engine\..*\.config\./.test(id) || /^gpu\.\d+\.compute_mode$/.test(id);
 }
 
 function blankFinding(ids: readonly string[]): Outcome {

@@ -82,6 +82,26 @@ describe("E9, engine limits", () => {
     expect(passes("E9", withEngine({ args }, set(single, machine(1))))).toBe(true);
   });
 
+  it("counts the instances of a GPU that is cut", () => {
+    const cut = onMachine({
+      "client.engine_relation": "same host",
+      "gpu.count": 1,
+      "gpu.0.mig.current": "Enabled",
+      "gpu.0.mig.device_count": 2,
+    });
+    expect(passes("E9", set({ dataParallel: 2 }, cut))).toBe(true);
+    expect(findingsOf("E9", set({ dataParallel: 3 }, cut))).toMatchObject([
+      { evidence: { needed: 3, visible: 2 } },
+    ]);
+  });
+
+  it("takes a running server that needs more than its host has for one on several hosts", () => {
+    const server = { kind: "external", name: "server", url: "http://127.0.0.1:1", headers: {} };
+    const input = withEngine(server as Variant["engine"], set({ tensorParallel: 16 }, machine(8)));
+    expect(findingsOf("E9", input)).toEqual([]);
+    expect(whyNot("E9", input)[0]).toContain("it spans several hosts");
+  });
+
   it("is not checked where the engine tells no limit", () => {
     expect(whyNot("E9", saying({ maxModelLen: undefined, maxNumSeqs: undefined }))).toHaveLength(2);
   });
@@ -130,6 +150,23 @@ describe("E13, undeclared debug settings", () => {
     };
     expect(passes("E13", saying(quiet))).toBe(true);
     expect(passes("E13", withEngine({ env }, saying({ env })))).toBe(true);
+  });
+
+  it("finds debug logging and a profiler in the configuration that a server resolved", () => {
+    const config = {
+      "logging_config.log_level": "DEBUG",
+      "vllm_env.VLLM_LOGGING_LEVEL": "DEBUG",
+      "profiler_config.profiler": "torch",
+      "profiler_config.torch_profiler_with_stack": true,
+    };
+    expect(findingsOf("E13", saying({ config }))).toMatchObject([
+      { evidence: { settings: "VLLM_LOGGING_LEVEL, profiler-config" } },
+    ]);
+    const env = { VLLM_LOGGING_LEVEL: "DEBUG" };
+    const args = { "profiler-config": "{}" };
+    expect(passes("E13", withEngine({ env, args }, saying({ config, env })))).toBe(true);
+    const quiet = { "logging_config.log_level": "INFO", "profiler_config.profiler": null };
+    expect(passes("E13", saying({ config: quiet }))).toBe(true);
   });
 
   it("is not checked where the engine tells nothing of itself", () => {

@@ -2,12 +2,14 @@
 import type { EngineSettings } from "../engine/engine.ts";
 import type { LocalText, Variant } from "../experiment/experiment.ts";
 import { gpuPresence } from "./gpu-presence.ts";
+import { gpuIndexes, isCut } from "./gpu-use.ts";
 import {
   type AuditInput,
   eachVariant,
   found,
   isLaunched,
   notChecked,
+  numberField,
   type Outcome,
   type ReadyStarts,
   type Rule,
@@ -127,8 +129,18 @@ function checkParallelism(
   if (presence.kind === "unknown") {
     return [{ kind: "not_checked", where: variant.name, why: presence.why }];
   }
-  const count = presence.kind === "none" ? 0 : presence.count;
+  const count = presence.kind === "none" ? 0 : visibleDevices(input);
   if (count >= needed) return [];
+  // It runs, so the others are on hosts that were not read.
+  if (!isLaunched(variant)) {
+    return [
+      notChecked(
+        variant.name,
+        `并行度为 ${needed}，而所读主机上只有 ${count} 块 GPU：引擎跨多台主机`,
+        `the engine works on ${needed} GPUs and the host that was read has ${count}: it spans several hosts`,
+      ),
+    ];
+  }
   return [
     tooSmall(variant, {
       seen: {
@@ -142,6 +154,15 @@ function checkParallelism(
       evidence: { needed, visible: count },
     }),
   ];
+}
+
+/** GPUs, each that is cut counting as many times as it has MIG instances. */
+function visibleDevices(input: AuditInput): number {
+  return gpuIndexes(input).reduce(
+    (sum, gpu) =>
+      sum + (isCut(input, gpu) ? (numberField(input, `gpu.${gpu}.mig.device_count`) ?? 1) : 1),
+    0,
+  );
 }
 
 function tooSmall(
@@ -179,12 +200,11 @@ function checkDebug(variant: Variant, starts: ReadyStarts): readonly Outcome[] {
   for (const [key, value] of Object.entries(nonDefaultArgs ?? {})) {
     if (isDebugging(key, value)) seen.add(key.replaceAll("_", "-"));
   }
-  const undeclared = [
-    ...[...seen].filter((name) => argumentOf(variant, name) === undefined),
-    ...Object.entries(env).flatMap(([name, value]) =>
-      isDebugging(name, value) && declared[name] === undefined ? [name] : [],
-    ),
-  ];
+  for (const [name, value] of Object.entries(env)) if (isDebugging(name, value)) seen.add(name);
+  for (const name of debuggingIn(config ?? {})) seen.add(name);
+  const undeclared = [...seen].filter(
+    (name) => argumentOf(variant, name) === undefined && declared[name] === undefined,
+  );
   if (undeclared.length === 0) return [];
   const list = undeclared.join(", ");
   return [
@@ -208,6 +228,17 @@ function checkDebug(variant: Variant, starts: ReadyStarts): readonly Outcome[] {
 function isDebugging(name: string, value: string | number | boolean | null): boolean {
   if (/profil/i.test(name)) return value !== null && value !== false && value !== "";
   return /log(ging)?_level$/i.test(name) && /^(debug|trace)$/i.test(String(value));
+}
+
+/** What a resolved configuration says of it, by the name under which it would be declared. */
+function debuggingIn(config: NonNullable<ReadyStarts[0]["facts"]["config"]>): readonly string[] {
+  return Object.entries(config).flatMap(([key, value]) => {
+    const isDebug = /^(?:debug|trace)$/i.test(String(value));
+    if (/(?:^|\.)(?:VLLM_LOGGING_LEVEL|logging_config\.log_level)$/.test(key))
+      return isDebug ? ["VLLM_LOGGING_LEVEL"] : [];
+    const isProfiler = /(?:^|\.)profiler_config\.profiler$/.test(key);
+    return isProfiler && value !== null && value !== "" ? ["profiler-config"] : [];
+  });
 }
 
 function lastOf(starts: ReadyStarts): ReadyStarts[0]["facts"] {

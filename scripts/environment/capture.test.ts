@@ -72,6 +72,7 @@ describe("this machine", () => {
     const snapshot = await captureEnvironment(options);
     expect(JSON.stringify(snapshot)).toContain("tiny-qwen3");
     expect(JSON.stringify(snapshot)).not.toContain(options.projectRoot);
+    expect(snapshot.raw.map(({ command }) => command)).toContain("git -C . rev-parse HEAD");
   });
 
   it("differs from itself a moment later in noise alone", async () => {

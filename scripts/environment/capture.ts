@@ -175,8 +175,10 @@ export async function captureEnvironment(
 function withoutRoot(projectRoot: string): (text: string) => string {
   const root = projectRoot.replace(/\/+$/, "");
   if (root === "") return (text) => text;
-  const alone = new RegExp(`${root.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w.-])`, "g");
-  return (text) => text.replaceAll(`${root}/`, "").replaceAll(alone, ".");
+  const here = root.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const within = new RegExp(`${here}/(?=[^\\s"'/])`, "g");
+  const alone = new RegExp(`${here}/*(?![\\w./-])`, "g");
+  return (text) => text.replaceAll(within, "").replaceAll(alone, ".");
 }
 
 interface Guard {

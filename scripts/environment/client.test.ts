@@ -114,6 +114,8 @@ describe("the engine's place", () => {
     [["http://127.0.0.1:8000"], "same host"],
     [["http://localhost:8000", "http://[::1]:8000"], "same host"],
     [["http://TOLD:8000"], "same host"],
+    [["http://told.cluster.local:8000"], "same host"],
+    [["http://told2.cluster.local:8000"], "other host"],
     [["http://10.1.2.3:8000"], "same host"],
     [["https://api.example.com"], "other host"],
     [["http://10.9.9.9:8000", undefined], "mixed"],

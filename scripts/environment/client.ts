@@ -113,8 +113,8 @@ function readLock({ lockFile: { text, rawIndex } }: Sources): Reading {
 function readRelation({ engines, outside, isThere }: Sources): Reading {
   if (engines.length === 0) return notApplicable(reasons.noEngine);
   const relations = new Set(
-    engines.map(({ url, kind }) => {
-      if (isThere === undefined || kind !== "external") return relationOf(url, outside);
+    engines.map((engine) => {
+      if (isThere === undefined || engine.kind !== "external") return relationOf(engine, outside);
       return isThere ? "same host" : "other host";
     }),
   );
@@ -139,12 +139,21 @@ async function isSameMachine(
   return one === undefined || other === undefined ? undefined : one.trim() === other.trim();
 }
 
-function relationOf(url: string | undefined, outside: Outside): "same host" | "other host" {
+/** Where an engine is by its address; one that a tunnel brings here looks as if it were here. */
+export function relationOf(
+  { url }: Pick<EngineUnderTest, "url">,
+  outside: Pick<Outside, "hostname" | "addresses">,
+): "same host" | "other host" {
   if (url === undefined) return "same host";
-  const host = URL.canParse(url) ? new URL(url).hostname.replace(/^\[(.*)\]$/, "$1") : url;
-  const own = [outside.hostname(), ...outside.addresses()].map((name) => name.toLowerCase());
+  const host = (URL.canParse(url) ? new URL(url).hostname : url)
+    .replace(/^\[(.*)\]$/, "$1")
+    .toLowerCase();
+  const name = outside.hostname().toLowerCase();
   const loopback = /^(?:localhost|127(?:\.\d+){3}|::1|0\.0\.0\.0)$/.test(host);
-  return loopback || own.includes(host.toLowerCase()) ? "same host" : "other host";
+  // Of "gpu-7" and "gpu-7.cluster.local" one is short for the other.
+  const isNamed = host === name || host.startsWith(`${name}.`) || name.startsWith(`${host}.`);
+  const isOwn = outside.addresses().some((address) => address.toLowerCase() === host);
+  return loopback || isNamed || isOwn ? "same host" : "other host";
 }
 
 /** As it would be typed again: the interpreter's path is the machine's, not the command's. */

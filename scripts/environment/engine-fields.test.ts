@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EngineFacts } from "../engine/engine.ts";
 import { undisclosedSettings } from "../engine/engine.ts";
-import { engineFields, isSettingOfItsOwn, pythonFields } from "./engine-fields.ts";
+import { engineFields, isSettingOfItsOwn } from "./engine-fields.ts";
 import { reasons } from "./reasons.ts";
 import { statedFields } from "./stated-fields.ts";
 import type { EngineUnderTest } from "./subject.ts";
@@ -140,27 +140,6 @@ describe("a setting of the engine's own", () => {
     ["random_seed", false],
   ])("%s: %s", (name, own) => {
     expect(isSettingOfItsOwn(name)).toBe(own);
-  });
-});
-
-describe("Python", () => {
-  it("has its fields for each engine, with the reason of its kind", () => {
-    const fields = pythonFields(
-      [
-        { ...subject, variant: "a", kind: "embedded" },
-        { ...subject, variant: "b", kind: "vllm" },
-      ],
-      at,
-    );
-    const value = (id: string): unknown => fields.find((field) => field.id === id)?.value;
-    expect(value("python.a.torch")).toEqual({
-      state: "not_applicable",
-      reason: reasons.noPythonEmbedded,
-    });
-    expect(value("python.b.torch")).toEqual({
-      state: "not_collected",
-      reason: reasons.pythonNotAsked,
-    });
   });
 });
 

@@ -3,7 +3,6 @@
 
 import type { EngineFacts, EngineSettings } from "../engine/engine.ts";
 import { fieldOf, known, notApplicable, notCollected, quoteWord, type Reading } from "./probe.ts";
-import { absentPythonFields } from "./python.ts";
 import { type Reason, reasons } from "./reasons.ts";
 import {
   redactArguments,
@@ -220,12 +219,4 @@ function configFields(
         ? { ...field, value: { ...field.value, value: '""' } }
         : field,
     );
-}
-
-/** The Python fields of engines whose interpreters were not asked. */
-export function pythonFields(
-  engines: readonly EngineUnderTest[],
-  at: string,
-): readonly EnvironmentField[] {
-  return engines.flatMap((engine) => absentPythonFields(engine, at));
 }

@@ -186,13 +186,11 @@ async function readLight(outside: Outside, record: Recorder): Promise<VendorGpus
       ),
       ...xidFields(xids, at).slice(0, 1),
       ...gpus.flatMap(({ index, facts }) => {
+        const own = listed.find((one) => one.index === index);
         const values = new Map([
           ...facts,
-          ...migValues(
-            facts,
-            listed.find((one) => one.index === index),
-          ),
-          ...processesOn(facts.get("uuid"), processes),
+          ...migValues(facts, own),
+          ...processesOn(facts.get("uuid"), own, processes),
         ]);
         return fieldsOfGpu(index, values, lightGpuFactIds, { at, rawOf });
       }),
@@ -231,13 +229,15 @@ function computeApps(stdout: string): readonly ComputeApp[] {
   });
 }
 
+/** A process is on the GPU, or on one of its MIG devices, whichever the driver names. */
 function processesOn(
   uuid: GpuValue | undefined,
+  listed: ListedGpu | undefined,
   processes: readonly ComputeApp[] | undefined,
 ): GpuValues {
   if (processes === undefined || uuid?.state !== "value") return new Map();
-  const own = processes.filter((one) => one.uuid === uuid.value);
-  return computeProcesses(own);
+  const names = new Set([String(uuid.value), ...(listed?.migDevices ?? []).map((one) => one.uuid)]);
+  return computeProcesses(processes.filter((one) => names.has(one.uuid)));
 }
 
 function isEnabled(value: GpuValue | undefined): boolean {

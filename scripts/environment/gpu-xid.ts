@@ -54,8 +54,11 @@ export function xidFields({ lines, rawIndex }: Xids, at: string): readonly Envir
   ];
 }
 
+/** Without 45, by which the driver says that it cleaned up after a process that was killed. */
 function xidsOf(log: string): readonly string[] {
-  return [...log.matchAll(/NVRM: (Xid .*?)\s*$/gm)].map(([, line = ""]) => line);
+  return [...log.matchAll(/NVRM: (Xid .*?)\s*$/gm)]
+    .map(([, line = ""]) => line)
+    .filter((line) => !/^Xid [^)]*\): 45\b/.test(line));
 }
 
 function isMissing(stdout: string): boolean {

@@ -249,14 +249,16 @@ describe("a light snapshot", () => {
     "nvidia-smi --query-gpu=": { stdout },
     "nvidia-smi --query-compute-apps=": {
       stdout:
-        "GPU-1, 4711, /opt/venv/bin/python3, with comma, 65710\nGPU-1, 4712, VLLM::Worker, [N/A]\n",
+        "GPU-1, 4711, /opt/venv/bin/python3, with comma, 65710\nMIG-a, 4712, VLLM::Worker, [N/A]\n",
     },
     "nvidia-smi -L": {
       stdout: "GPU 1: NVIDIA H100 (UUID: GPU-1)\n  MIG 3g.40gb     Device  0: (UUID: MIG-a)\n",
     },
     journalctl: {
       stdout:
-        "2026-01-02T03:00:00+00:00 vm kernel: NVRM: Xid (PCI:0000:ca:00): 79, GPU has fallen off the bus.\n",
+        "2026-01-02T03:00:00+00:00 vm kernel: NVRM: Xid (PCI:0000:ca:00): 79, GPU has fallen off the bus.\n" +
+        // An engine that was killed.
+        "2026-01-02T03:01:00+00:00 vm kernel: NVRM: Xid (PCI:0000:ca:00): 45, pid=4711, Ch 00000008\n",
     },
   };
 

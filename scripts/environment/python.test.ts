@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { toldMachine } from "../testing/told-machine.ts";
 import { type Outside, real } from "./outside.ts";
 import { recorder } from "./probe.ts";
-import { absentPythonFields, declaredPythonFields, probePython } from "./python.ts";
+import { declaredPythonFields, probePython } from "./python.ts";
 import { reasons } from "./reasons.ts";
 import type { FieldValue } from "./snapshot.ts";
 import type { EngineUnderTest } from "./subject.ts";
@@ -117,11 +117,11 @@ describe("the engine's Python", () => {
     expect(values.get("nccl")).toMatchObject({ reason: reasons.pythonOutOfReach });
   });
 
-  it("does not apply to the embedded engine", () => {
-    const states = absentPythonFields({ variant: "a", kind: "embedded" }, at).map(
-      ({ value }) => value.state,
-    );
-    expect(new Set(states)).toEqual(new Set(["not_applicable"]));
+  it("does not apply to the embedded engine, and is out of reach of none that was not started", async () => {
+    const embedded = await probed(toldMachine(), { kind: "embedded", interpreter: undefined });
+    expect(embedded.get("torch")).toMatchObject({ state: "not_applicable" });
+    const notStarted = await probed(toldMachine(), { interpreter: undefined });
+    expect(notStarted.get("torch")).toMatchObject({ reason: reasons.pythonNotAsked });
   });
 });
 

@@ -57,7 +57,7 @@ export function declaredPythonFields(variant: string): readonly DeclaredField[] 
 }
 
 /** All of them with one reason why they have no value. */
-export function absentPythonFields(
+function absentPythonFields(
   { variant, kind }: Pick<EngineUnderTest, "variant" | "kind">,
   at: string,
 ): ProbeResult["fields"] {

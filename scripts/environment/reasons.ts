@@ -12,6 +12,7 @@ export const reasons = {
   hostUnreachable: "the engine's host could not be reached",
   hostFromFile:
     "the engine's host is known by a snapshot file, which is read before and after a run",
+  engineElsewhere: "an engine runs on another host, and the GPUs of this one are not its own",
   hostFileUnchanged: "the snapshot file of the engine's host was not made anew after the run",
   hostFileOfAnother: "the snapshot file now describes another machine",
   coarseClock: "the clock there tells no parts of a second",

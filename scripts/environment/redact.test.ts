@@ -49,6 +49,13 @@ describe("secrets in text", () => {
     ["Authorization: Bearer abc", "Authorization: [redacted]"],
     ["curl -H 'Authorization: Basic dXNlcjpwYXNz' x", "curl -H 'Authorization: [redacted]' x"],
     ["sent Bearer abcdefg123", "sent Bearer [redacted]"],
+    ["bearer abcdefg123", "bearer [redacted]"],
+    ["['serve', '--api-key', 'abc']", "['serve', '--api-key', '[redacted]']"],
+    [`["--hf-token","abc","--port","80"]`, `["--hf-token","[redacted]","--port","80"]`],
+    ["non-default args: {'api_key': ['abc']}", "non-default args: {'api_key': [redacted]}"],
+    ["sshpass -p abc ssh host", "sshpass -p [redacted] ssh host"],
+    ["[sshpass, -p, abc, ssh]", "[sshpass, -p, [redacted], ssh]"],
+    ["SSHPASS=abc", "SSHPASS=[redacted]"],
   ])("%s", (text, redacted) => {
     expect(redactText(text)).toBe(redacted);
     expect(redactText(redacted)).toBe(redacted);
@@ -76,6 +83,12 @@ describe("secrets in text", () => {
     "http://127.0.0.1:8000/v1/models https://example.com/a@b",
     "root=UUID=11111111-2222-3333-4444-555555555555 ro console=ttyS0",
     "HF_TOKEN_PATH=/etc/token SSH_AUTH_SOCK=/run/agent key_file=a.pem",
+    "Using CompressedTensorsW8A8Fp8MoEMethod and CompressedTensorsW4A16Sparse24Scheme",
+    "_ZN8cutlass13device_kernelIN5flash11enable_sm90INS1_16FlashAttnFwdSm90INS1_24CollectiveILi2EEE",
+    "at _ZN4vllm12_GLOBAL__N_115paged_attentionIfLi128EEEvPT_+0x12",
+    "Aborted request chatcmpl-9a8B7c6D5e4F3g2H1i0J9k8L7m, cmpl-0a1B2c3D4e5F6a7B8c9D0e1F2a3B4c5D-0",
+    "MIG-GPU-11111111-2222-3333-4444-555555555555/7/0 CUDA_VISIBLE_DEVICES=MIG-11111111-2222-3333",
+    "['--max-num-seqs', '16', '--tokenizer', 'x']",
     "首 token 时延：12.5 ms；password 未填写",
   ])("leaves alone: %s", (text) => {
     expect(redactText(text)).toBe(text);

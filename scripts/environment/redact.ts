@@ -33,7 +33,8 @@ const forms: readonly { readonly kind: string; readonly pattern: RegExp }[] = [
   },
   {
     kind: "authorization",
-    pattern: /\bBearer\s+(?<secret>(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}|[\w.~+/=-]{20,})/dg,
+    pattern:
+      /\b(?:[Bb]earer|BEARER)\s+(?<secret>(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}|[\w.~+/=-]{20,})/dg,
   },
   {
     kind: "authorization",
@@ -48,6 +49,7 @@ const forms: readonly { readonly kind: string; readonly pattern: RegExp }[] = [
     kind: "authorization",
     pattern: /\b(?:x-)?(?:api-key|auth-token)["']?\s*[:=]\s*["']?(?<secret>[^\s"',;]+)/dgi,
   },
+  { kind: "password", pattern: /\bsshpass["',\s]+-p["',\s]*(?<secret>[^\s"',]+)/dg },
   { kind: "cookie", pattern: /\b(?:set-)?cookie["']?\s*:\s*["']?(?<secret>[^"'\r\n]+)/dgi },
   // The last @ before the path ends the credentials: a password may hold one.
   {
@@ -73,14 +75,19 @@ const forms: readonly { readonly kind: string; readonly pattern: RegExp }[] = [
 /** A name and what stands between it and its value; the value begins where the match ends. */
 const assignments: readonly { readonly head: RegExp; readonly value: RegExp }[] = [
   {
-    // NAME=value, --name=value, "name": "value", 'name': 'value', name='value'.
-    head: /(?<![\w.-])-*(?<name>[A-Za-z_][\w.-]{0,80})(?:["']?\s?:\s?(?=["'])|\s?=(?!=)\s?)/g,
+    // NAME=value, --name=value, "name": "value", 'name': ['value'], name='value'.
+    head: /(?<![\w.-])-*(?<name>[A-Za-z_][\w.-]{0,80})(?:["']?\s?:\s?(?=["'[])|\s?=(?!=)\s?)/g,
     value: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\[[^\]]*\]|[^\s,;&|"'<>]+/y,
   },
   {
     // --name value. A value that starts with a dash is the next flag.
     head: /(?<![\w-])--?(?<name>[A-Za-z][\w.-]{0,80})\s+/g,
     value: /"[^"]*"|'[^']*'|[^\s"'-][^\s"']*/y,
+  },
+  {
+    // '--name', 'value', of a list of words.
+    head: /(?<![\w-])--?(?<name>[A-Za-z][\w.-]{0,80})["']\s?,\s?(?=["'])/g,
+    value: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/y,
   },
   {
     // api_key: value, of YAML and of logs; only names that mean nothing else.
@@ -199,7 +206,7 @@ export function isSecretName(name: string): boolean {
     const after = words[position + 1] ?? "";
     if (/^(secrets?|passwords?|passwd|passphrase|credentials?|authorization|apikeys?)$/.test(word))
       return true;
-    if (word === "auth" || word === "authtoken") return true;
+    if (/^(auth|authtoken|sshpass|pgpassword)$/.test(word)) return true;
     if (word === "keys" || word === "tokens") return /^(api|access|secret|auth)$/.test(before);
     if (word === "token")
       return (
@@ -283,7 +290,7 @@ function secretSpans(
     const before = text.slice(Math.max(0, match.index - 8), match.index + 8);
     // A digest in base64 says what it is: "sha512-...".
     if (/sha\d{3}[-:]/.test(before)) continue;
-    if (match[0].split(/[-_]/).some(looksRandom))
+    if (match[0].replaceAll(publicNames, "").split(/[-_]/).some(looksRandom))
       spans.push({ kind: "high entropy", start: match.index, end: match.index + match[0].length });
   }
   return merge(spans.sort((a, b) => a.start - b.start || b.end - a.end));
@@ -299,14 +306,21 @@ function merge(sorted: readonly Span[]): readonly Span[] {
   return merged;
 }
 
+/** Ids of requests, and the names under which a linker knows C++ functions. */
+const publicNames =
+  /(?<![A-Za-z0-9])(?:(?:chatcmpl|cmpl|embd|resp)-[A-Za-z0-9-]+|_{1,2}Z[A-Z0-9]\w*)/g;
+
 /**
  * Whether a run of letters and digits was drawn rather than written: at least 20 long, all three
- * classes well present, at least 3.6 bits a character. A hex digest has one class of letters.
+ * classes well present, at least 3.6 bits a character, and not written in words as the name of a
+ * class is. A hex digest has one class of letters.
  */
 function looksRandom(run: string): boolean {
   const count = (pattern: RegExp): number => run.match(pattern)?.length ?? 0;
   if (run.length < 20 || count(/\d/g) < 3 || count(/[a-z]/g) < 3 || count(/[A-Z]/g) < 3)
     return false;
+  // Of characters that are drawn six in ten are of another class than the one before.
+  if (/[a-z]{6}/.test(run) && count(/[a-z]+|[A-Z]+|\d+/g) < run.length / 2) return false;
   const times = new Map<string, number>();
   for (const letter of run) times.set(letter, (times.get(letter) ?? 0) + 1);
   let bits = 0;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { experiment as healthy } from "../audit/fixtures/run.ts";
+import { experiment as healthy, healthy as healthyRun } from "../audit/fixtures/run.ts";
 import type { EngineFacts, RunningEngine } from "../engine/engine.ts";
 import { undisclosedSettings } from "../engine/engine.ts";
 import { differenceOf } from "../environment/difference.ts";
@@ -59,9 +59,16 @@ const engine: RunningEngine = {
   stop: () => Promise.resolve([]),
 };
 
-function open(environment: Experiment["environment"]): ReturnType<typeof openMachine> {
-  const experiment = { ...healthy, variants: [attached], environment };
-  return openMachine({ experiment, points: [] }, root);
+const [plainPoint] = healthyRun.plan.points;
+if (plainPoint === undefined) throw new Error("the fixture has a point");
+const point = { ...plainPoint, variant: attached.name };
+
+function open(
+  environment: Experiment["environment"],
+  variant: Variant = attached,
+): ReturnType<typeof openMachine> {
+  const experiment = { ...healthy, variants: [variant], environment };
+  return openMachine({ experiment, points: [point] }, root);
 }
 
 function field(snapshot: EnvironmentSnapshot, id: string): EnvironmentField | undefined {
@@ -78,6 +85,26 @@ describe("this machine", () => {
     expect(field(light, "engine.fp8.config_digest")?.value).toMatchObject({ value: "d1" });
     expect(machine.notices).toEqual([]);
     expect(machine.nvidiaSmi).toEqual(["nvidia-smi"]);
+    await machine.close();
+  });
+
+  it("has GPUs that nobody takes for those of an engine elsewhere", async () => {
+    const url = "http://192.0.2.7:8000";
+    const variant = { ...attached, engine: { ...attached.engine, url } };
+    const machine = await open({ kind: "local" }, variant);
+    expect(machine.nvidiaSmi).toBeUndefined();
+    const watch = machine.watchGpus(1000);
+    const readings = watch.watch({ zeroMs: 0, signal: new AbortController().signal });
+    expect(await readings.next()).toEqual({
+      done: true,
+      value: {
+        readings: 0,
+        missed: 0,
+        meanCostMs: undefined,
+        unavailable: reasons.engineElsewhere,
+      },
+    });
+    await watch.close();
     await machine.close();
   });
 });

@@ -5,8 +5,10 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import type { RunningEngine } from "../engine/engine.ts";
 import { captureEnvironment, type EngineHost } from "../environment/capture.ts";
+import { relationOf } from "../environment/client.ts";
 import { type GpuWatch, openGpuWatch } from "../environment/gpu-telemetry.ts";
 import { describeHostFile, type HostFile, readHostFile } from "../environment/host-file.ts";
+import { real } from "../environment/outside.ts";
 import {
   describeUnreachable,
   HostUnreachable,
@@ -34,9 +36,9 @@ export interface EngineMachine {
   after(): Promise<EnvironmentSnapshot>;
   /** What a person should know of it; empty for this machine. */
   readonly notices: readonly string[];
-  /** Words that run nvidia-smi there; undefined: it is known by a file alone. */
+  /** Words that run nvidia-smi there; undefined: its GPUs can't be watched. */
   readonly nvidiaSmi: readonly string[] | undefined;
-  /** Watches its GPUs until it is closed. */
+  /** Watches its GPUs until it is closed; says why where it can't. */
   watchGpus(everyMs: number): GpuWatch;
   /** Ends the connection. */
   close(): Promise<void>;
@@ -53,7 +55,7 @@ export async function openMachine(
   const planned = new Set(points.map(({ variant }) => variant));
   const variants = experiment.variants.filter(({ name }) => planned.has(name));
   const { stated } = experiment;
-  const place = await openPlace(experiment.environment, projectRoot);
+  const place = await openPlace(experiment.environment, variants, projectRoot);
   const whole = async (host: EngineHost | undefined): Promise<EnvironmentSnapshot> =>
     captureEnvironment({
       engines: enginesUnderTest({ variants }, projectRoot),
@@ -76,24 +78,25 @@ export async function openMachine(
       }),
     after: async () => whole(await place.after()),
     notices: place.notices,
-    nvidiaSmi: place.nvidiaSmi,
+    nvidiaSmi: "words" in place.gpus ? place.gpus.words : undefined,
     watchGpus: (everyMs) =>
-      place.nvidiaSmi === undefined
-        ? unwatched
-        : openGpuWatch({ everyMs, command: place.nvidiaSmi }),
+      "words" in place.gpus
+        ? openGpuWatch({ everyMs, command: place.gpus.words })
+        : unwatched(place.gpus.unavailable),
     close: place.close,
   };
 }
 
-/** GPUs of a machine that is known by a file alone. */
-const unwatched: GpuWatch = {
-  async *watch() {
-    yield* await Promise.resolve([]);
-    const unavailable = reasons.hostFromFile;
-    return { readings: 0, missed: 0, meanCostMs: undefined, unavailable };
-  },
-  close: () => Promise.resolve(),
-};
+/** GPUs that can't be read while trials run. */
+function unwatched(unavailable: string): GpuWatch {
+  return {
+    async *watch() {
+      yield* await Promise.resolve([]);
+      return { readings: 0, missed: 0, meanCostMs: undefined, unavailable };
+    },
+    close: () => Promise.resolve(),
+  };
+}
 
 /** Everything that keeps the machine from being read, and can be known before a run. */
 export async function checkMachine(
@@ -114,7 +117,7 @@ export async function checkMachine(
     ];
   }
   try {
-    const place = await openPlace(environment, projectRoot);
+    const place = await openPlace(environment, variants, projectRoot);
     await place.close();
     return [];
   } catch (error) {
@@ -150,12 +153,14 @@ interface Place {
   readonly during: EngineHost | undefined;
   readonly after: () => Promise<EngineHost | undefined>;
   readonly notices: readonly string[];
-  readonly nvidiaSmi: readonly string[] | undefined;
+  /** Words that run nvidia-smi there, or why nobody may. */
+  readonly gpus: { readonly words: readonly string[] } | { readonly unavailable: string };
   readonly close: () => Promise<void>;
 }
 
 async function openPlace(
   environment: Experiment["environment"],
+  variants: readonly Variant[],
   projectRoot: string,
 ): Promise<Place> {
   const nothing = { notices: [], close: () => Promise.resolve() };
@@ -166,7 +171,10 @@ async function openPlace(
         host: undefined,
         during: undefined,
         after: () => Promise.resolve(undefined),
-        nvidiaSmi: ["nvidia-smi"],
+        // Those of this machine are taken for the engine's only where no engine is elsewhere.
+        gpus: variants.every(isHere)
+          ? { words: ["nvidia-smi"] }
+          : { unavailable: reasons.engineElsewhere },
       };
     case "probe": {
       const outside = await connect(environment.command);
@@ -176,7 +184,7 @@ async function openPlace(
         during: host,
         after: () => Promise.resolve(host),
         notices: [`The engine's host is ${outside.elsewhere.name}, probed there`],
-        nvidiaSmi: [...withoutPrompts(environment.command), "nvidia-smi"],
+        gpus: { words: [...withoutPrompts(environment.command), "nvidia-smi"] },
         close: () => outside.close(),
       };
     }
@@ -190,10 +198,15 @@ async function openPlace(
         during: told({ ...file, absent: reasons.hostFromFile }),
         after: async () => told(await readAgain(path, file)),
         notices: describeHostFile(file, { hostname: hostname(), nowMs: Date.now() }),
-        nvidiaSmi: undefined,
+        gpus: { unavailable: reasons.hostFromFile },
       };
     }
   }
+}
+
+function isHere({ engine }: Variant): boolean {
+  const url = engine.kind === "external" ? engine.url : undefined;
+  return relationOf({ url }, real) === "same host";
 }
 
 /** The file as it is after the run; without a value of any field where it was not made anew. */
