@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { UserErrorParts } from "../errors.ts";
 import type { EmbeddedEngine, EngineArguments, Precision } from "../experiment/experiment.ts";
 import { weightFiles } from "./embedded/model-folder.ts";
+import { usualBlockSize } from "./embedded/options.ts";
 import type {
   EngineAdapter,
   EngineDemand,
@@ -13,9 +14,10 @@ import type {
   StartContext,
   VariantOf,
 } from "./engine.ts";
-import { EngineStartError, undisclosedSettings } from "./engine.ts";
+import { EngineStartError } from "./engine.ts";
 import { isFree, launchProcess, waitUntilReady } from "./launch.ts";
 import { findModelFolder, packageRoot } from "./model-folder.ts";
+import { resetPrefixCache } from "./reset-prefix-cache.ts";
 import { selfReport } from "./self-report.ts";
 
 /** The weights' place in the model's folder; undefined: the engine has no such precision. */
@@ -23,12 +25,16 @@ export function weightFileOf(precision: Precision): string | undefined {
   return precision === "fp32" || precision === "q8" ? weightFiles[precision] : undefined;
 }
 
-const knownArguments = [
-  "max-num-seqs",
-  "max-model-len",
-  "max-num-batched-tokens",
-  "threads",
-] as const;
+/** What the engine takes from an experiment; the values are examples. */
+const knownArguments: Readonly<Record<string, number | boolean>> = {
+  "max-num-seqs": 16,
+  "max-model-len": 4096,
+  "max-num-batched-tokens": 2048,
+  "enable-prefix-caching": true,
+  "block-size": 16,
+  "num-blocks": 4096,
+  threads: 1,
+};
 
 export const embedded: EngineAdapter<EmbeddedEngine> = { check, start };
 
@@ -40,20 +46,8 @@ function check(
   const problems: UserErrorParts[] = [];
   const where = `variants.${variant.name}`;
   for (const [key, value] of Object.entries(variant.engine.args)) {
-    if (typeof value !== "number" || !Number.isInteger(value) || value < 1) {
-      problems.push({
-        what: `the embedded engine's ${key} must be a whole number from 1, got ${String(value)}`,
-        where: `${where}.args`,
-        mend: `${key}: ${key === "threads" ? 1 : 16}`,
-      });
-    }
-    if (!knownArguments.some((known) => known === key)) {
-      problems.push({
-        what: `the embedded engine has no argument "${key}"`,
-        where: `${where}.args`,
-        mend: `one of ${knownArguments.join(", ")}`,
-      });
-    }
+    const problem = argumentProblem(key, value);
+    if (problem !== undefined) problems.push({ ...problem, where: `${where}.args` });
   }
   const weights = weightFileOf(variant.precision);
   if (weights === undefined) {
@@ -96,7 +90,41 @@ function check(
       mend: `shorten the workload to at most ${limit} tokens in all`,
     });
   }
+  const blocks = numberOf(variant.engine.args, "num-blocks");
+  const blockSize = numberOf(variant.engine.args, "block-size") ?? usualBlockSize;
+  if (blocks !== undefined && blocks * blockSize < limit) {
+    problems.push({
+      what: `num-blocks ${blocks} of ${blockSize} tokens hold less than one request of ${limit} tokens`,
+      where: `${where}.args`,
+      mend: `num-blocks: ${Math.ceil(limit / blockSize)}, or a smaller max-model-len`,
+    });
+  }
   return Promise.resolve(problems);
+}
+
+function argumentProblem(
+  key: string,
+  value: EngineArguments[string],
+): Pick<UserErrorParts, "what" | "mend"> | undefined {
+  const example = Object.hasOwn(knownArguments, key) ? knownArguments[key] : undefined;
+  if (example === undefined) {
+    return {
+      what: `the embedded engine has no argument "${key}"`,
+      mend: `one of ${Object.keys(knownArguments).join(", ")}`,
+    };
+  }
+  if (typeof example === "boolean") {
+    if (typeof value === "boolean") return undefined;
+    return {
+      what: `the embedded engine's ${key} must be true or false, got ${String(value)}`,
+      mend: `${key}: false`,
+    };
+  }
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1) return undefined;
+  return {
+    what: `the embedded engine's ${key} must be a whole number from 1, got ${String(value)}`,
+    mend: `${key}: ${example}`,
+  };
 }
 
 async function start(
@@ -132,7 +160,11 @@ async function start(
       variant.model,
     ],
     ...["--host", "127.0.0.1", "--port", String(port)],
-    ...Object.entries(variant.engine.args).flatMap(([key, value]) => [`--${key}`, String(value)]),
+    ...Object.entries(variant.engine.args).flatMap(([key, value]) =>
+      typeof value === "boolean"
+        ? [value ? `--${key}` : `--no-${key}`]
+        : [`--${key}`, String(value)],
+    ),
   ];
   const engine = await launchProcess(argv, { env: variant.engine.env, logPath, cwd: projectRoot });
   try {
@@ -142,22 +174,22 @@ async function start(
       signal,
       logPath,
     });
+    const endpoint = { baseUrl, model: variant.model, headers: {} };
     const readFacts = async (): Promise<EngineFacts> => {
-      const report = await selfReport({ baseUrl, headers: {} });
-      const maxModelLen = report.config?.["max_model_len"];
+      const report = await selfReport(endpoint, { model: variant.model });
       return {
-        name: "benchbook embedded",
         ...report,
+        name: "benchbook embedded",
         argv,
         env: variant.engine.env,
-        maxModelLen: typeof maxModelLen === "number" ? maxModelLen : undefined,
-        settings: undisclosedSettings,
-        nonDefaultArgs: undefined,
+        // What it says, and what it can't have.
+        settings: { ...report.settings, cudaGraphs: "none", speculative: "none" },
+        nonDefaultArgs: variant.engine.args,
         container: undefined,
       };
     };
     return {
-      endpoint: { baseUrl, model: variant.model, headers: {} },
+      endpoint,
       facts: await readFacts(),
       readFacts,
       startupMs,
@@ -165,7 +197,7 @@ async function start(
       logPath,
       exited: engine.exited,
       interpreter: undefined,
-      resetPrefixCache: () => Promise.resolve("not_offered"),
+      resetPrefixCache: () => resetPrefixCache(endpoint),
       stop: () => engine.stop(),
     };
   } catch (error) {

@@ -1,12 +1,14 @@
 // Sends one answer as it is made: every step's text as a chunk of a stream, or all of it at the end.
 import type { ServerResponse } from "node:http";
-import type { FinishReason, GenerationStep } from "./generation.ts";
+import type { GenerationStep } from "./generation.ts";
 import { ApiError, type GenerationRequest } from "./protocol.ts";
 import { type AnswerHead, type AnswerShape, errorBody, withUsage } from "./responses.ts";
+import type { PrefixUse } from "./scheduler.ts";
 
 /** Where the steps of one generation go. */
 export interface Answer {
-  add(step: GenerationStep): void;
+  /** `prefix` is the same for every step of one answer. */
+  add(step: GenerationStep, prefix: PrefixUse): void;
   /** The engine failed; the client is told as a server of the field would tell it. */
   fail(): void;
 }
@@ -45,7 +47,7 @@ function streamedAnswer(
   }
 
   return {
-    add({ token, text, finishReason, stopString }) {
+    add({ token, text, finishReason, stopString }, prefix) {
       if (completionTokens === 0) {
         // Not before the first token: a client that takes any chunk for it must not be misled.
         const opening = shape.opening(head);
@@ -54,12 +56,12 @@ function streamedAnswer(
       completionTokens += 1;
       unsent.push(token);
       if (text !== "" || finishReason !== undefined) {
-        const part = { text, tokens: unsent, finishReason, stopString, completionTokens };
+        const part = { text, tokens: unsent, finishReason, stopString, completionTokens, prefix };
         unsent = [];
         sendChunk(shape.chunk(head, part), completionTokens);
       }
       if (finishReason === undefined) return;
-      if (request.includeUsage) send(shape.usageChunk(head, completionTokens));
+      if (request.includeUsage) send(shape.usageChunk(head, { completionTokens, prefix }));
       response.end("data: [DONE]\n\n");
     },
     fail() {
@@ -73,17 +75,14 @@ function wholeAnswer(response: ServerResponse, shape: AnswerShape, head: AnswerH
   const texts: string[] = [];
   const tokens: number[] = [];
 
-  function finish(finishReason: FinishReason, stopString: string | undefined): void {
-    const text = texts.join("");
-    const part = { text, tokens, finishReason, stopString, completionTokens: tokens.length };
-    sendJson(response, 200, shape.whole(head, part));
-  }
-
   return {
-    add({ token, text, finishReason, stopString }) {
+    add({ token, text, finishReason, stopString }, prefix) {
       texts.push(text);
       tokens.push(token);
-      if (finishReason !== undefined) finish(finishReason, stopString);
+      if (finishReason === undefined) return;
+      const completionTokens = tokens.length;
+      const whole = { text: texts.join(""), tokens, finishReason, stopString };
+      sendJson(response, 200, shape.whole(head, { ...whole, completionTokens, prefix }));
     },
     fail() {
       sendJson(response, 500, errorBody(engineFailed()));

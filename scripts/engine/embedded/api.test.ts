@@ -22,16 +22,24 @@ function scriptedEngine(options: { failAtStep?: number; endAtStep?: number } = {
     return logits;
   };
   const model: SteppedModel = {
+    tokenFloats: 1,
     read: next,
     step: async (batch) => {
       const rows: Float32Array[] = [];
       while (rows.length < batch.length) rows.push(await next());
       return rows;
     },
+    adopt: () => undefined,
+    copy: () => undefined,
     forget: () => undefined,
   };
+  const cache = { blockSize: 2, numBlocks: 1000, prefixCaching: true, dtype: "float32" };
   return {
-    scheduler: startScheduler({ model, limits: { maxNumSeqs: 2, maxNumBatchedTokens: 64 } }),
+    scheduler: startScheduler({
+      model,
+      limits: { maxNumSeqs: 2, maxNumBatchedTokens: 64, ...cache },
+      prefixCaching: true,
+    }),
     tokenizer: {
       encode: (text) => Array.from(text, (letter) => "abc".indexOf(letter)),
       renderChat: (messages) => messages.map(({ content }) => content).join(""),
@@ -43,7 +51,7 @@ function scriptedEngine(options: { failAtStep?: number; endAtStep?: number } = {
     modelName: "abc",
     modelRoot: "data/models/abc",
     maxModelLen: 1000,
-    maxNumSeqs: 2,
+    cache,
     seed: 0,
     version: "1.2.3",
     configuration: { precision: "fp32" },

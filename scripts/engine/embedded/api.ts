@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { messageOf } from "../../errors.ts";
 import { sendJson, startAnswer } from "./answer.ts";
 import { startGeneration, type Vocabulary } from "./generation.ts";
-import { formatMetrics } from "./metrics.ts";
+import { type CacheConfig, formatMetrics } from "./metrics.ts";
 import {
   ApiError,
   badRequest,
@@ -32,7 +32,7 @@ export interface ServedEngine {
   /** Where the model's files are. */
   readonly modelRoot: string;
   readonly maxModelLen: number;
-  readonly maxNumSeqs: number;
+  readonly cache: CacheConfig;
   /** Seeds of requests that bring none are drawn from this one. */
   readonly seed: number;
   readonly version: string;
@@ -88,9 +88,10 @@ export function createApi(
     });
     const cancel = engine.scheduler.submit({
       promptTokens,
-      advance(logits) {
+      maxTokens: settings.maxTokens,
+      advance(logits, prefix) {
         const made = step(logits);
-        answer.add(made);
+        answer.add(made, prefix);
         return made;
       },
       fail(error) {
@@ -149,11 +150,17 @@ export function createApi(
         sendJson(response, 200, engine.configuration);
       },
     },
+    "/reset_prefix_cache": {
+      POST: (_, response) => {
+        const success = engine.scheduler.resetPrefixCache();
+        log(success ? "prefix cache emptied" : "prefix cache kept: requests are running");
+        sendJson(response, 200, { success });
+      },
+    },
     "/metrics": {
       GET: (_, response) => {
-        const capacity = engine.maxNumSeqs * engine.maxModelLen;
         response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
-        response.end(formatMetrics(engine.scheduler.counts(), engine.modelName, capacity));
+        response.end(formatMetrics(engine.scheduler.counts(), engine.modelName, engine.cache));
       },
     },
   };

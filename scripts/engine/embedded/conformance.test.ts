@@ -266,7 +266,18 @@ describe("the embedded engine", () => {
       max_model_len: 4096,
       max_num_batched_tokens: 2048,
       threads: 1,
-      enable_prefix_caching: false,
+      enable_prefix_caching: true,
+      enable_chunked_prefill: true,
+      block_size: 16,
+      num_gpu_blocks: 512, // 2 requests of 4096 tokens
+      dtype: "float32",
+      quantization: "none",
+      kv_cache_dtype: "float32",
+      attention_backend: "onnxruntime-cpu",
+      cudagraph_mode: "none",
+      tensor_parallel_size: 1,
+      speculative_config: "none",
+      load_format: "onnx",
       executor: "onnxruntime cpu",
       onnxruntime_version: expect.stringMatching(/^1\./) as string,
     });
@@ -390,6 +401,37 @@ describe("the embedded engine", () => {
     expect((await metric("prompt_tokens_total")) - promptBefore).toBe(9);
   });
 
+  it("reuses no prompt when it was told not to, and has the blocks that it was told", async () => {
+    const plain = launch(
+      ...["--model", folder, "--port", "0", "--no-enable-prefix-caching"],
+      ...["--block-size", "32", "--num-blocks", "300"],
+    );
+    try {
+      const url = await readyUrl(plain);
+      const prompt = Array.from({ length: 100 }, (_, place) => 500 + place);
+      for (let turn = 0; turn < 2; turn += 1) {
+        const response = await fetch(`${url}/v1/completions`, {
+          method: "POST",
+          body: JSON.stringify({ prompt, max_tokens: 1 }),
+        });
+        expect(await response.json()).toMatchObject({
+          usage: { prompt_tokens: 100, prompt_tokens_details: { cached_tokens: 0 } },
+        });
+      }
+      expect(await (await fetch(`${url}/server_info`)).json()).toMatchObject({
+        enable_prefix_caching: false,
+        block_size: 32,
+        num_gpu_blocks: 300,
+      });
+      const metrics = await (await fetch(`${url}/metrics`)).text();
+      expect(metrics).toMatch(/^vllm:prefix_cache_queries_total\{.*\} 0$/m);
+      expect(metrics).toMatch(/^vllm:prompt_tokens_total\{.*\} 200$/m);
+    } finally {
+      plain.process.kill("SIGTERM");
+      await plain.ended;
+    }
+  });
+
   it("ends with 1 and says so when its port is taken", async () => {
     const { port } = new URL(base);
     const { code, stderr } = await launch("--model", folder, "--port", port).ended;
@@ -406,6 +448,11 @@ describe("the embedded engine does not start, with 2 and a word on how to mend i
       "with an impossible number",
       ["--model", folder, "--max-num-seqs", "0"],
       /--max-num-seqs must be a whole number/,
+    ],
+    [
+      "with fewer blocks than one request may need",
+      ["--model", folder, "--num-blocks", "255"],
+      /255 of 16 tokens hold less than one request of 4096/,
     ],
     ["with an unknown precision", ["--model", folder, "--precision", "fp4"], /fp32 or q8, got fp4/],
     ["with a context beyond the model's", ["--model", folder, "--max-model-len", "5000"], /4096/],

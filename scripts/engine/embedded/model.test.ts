@@ -77,6 +77,45 @@ describe("the model", () => {
     expect(largest).toBeLessThan(1e-3);
   });
 
+  it("goes on from copies of another sequence's keys and values as if it had read them itself", async () => {
+    const tokens = prompt(11, 200);
+    const expected = await alone(model, 301, tokens, 40);
+
+    // Copies from a prompt that was read in parts, and from a row of a batch of two.
+    await model.read(302, tokens.slice(0, 100));
+    await model.read(303, prompt(12, 150));
+    await model.read(302, tokens.slice(100, 150));
+    await model.step(
+      [150, 151].map((place, row) => ({ sequence: 302 + row, token: tokens[place] ?? 0 })),
+    );
+    // 4 layers of keys and values, 2 heads of 32 floats each.
+    expect(model.tokenFloats).toBe(512);
+    let start = 0;
+    const copies = [64, 64, 23].map((length) => {
+      const copy = new Float32Array(length * 512);
+      model.copy(302, start, copy);
+      start += length;
+      return copy;
+    });
+    model.forget(302);
+    model.forget(303);
+
+    model.adopt(304, copies);
+    expect(await alone(model, 304, tokens.slice(151), 40)).toEqual(expected);
+  });
+
+  it("refuses to copy places that it has not filled", async () => {
+    await model.read(305, prompt(13, 10));
+    const eleven = new Float32Array(11 * model.tokenFloats);
+    expect(() => {
+      model.copy(305, 0, eleven);
+    }).toThrow("place 11 of 10 is empty");
+    expect(() => {
+      model.copy(306, 0, eleven);
+    }).toThrow("never read");
+    model.forget(305);
+  });
+
   it("refuses to step a sequence that it has not read", async () => {
     await expect(model.step([{ sequence: 999, token: 1 }])).rejects.toThrow("never read");
   });

@@ -9,6 +9,8 @@ export type Precision = "fp32" | "q8";
 
 /** What a scheduler steps. Sequences are known by a number that the caller chooses. */
 export interface SteppedModel {
+  /** Floats that the keys and values of one token are. */
+  readonly tokenFloats: number;
   /**
    * Reads tokens of one sequence after those it has read before, and gives the logits of what
    * would follow, one per vocabulary entry. A long prompt may come in several calls.
@@ -16,19 +18,32 @@ export interface SteppedModel {
   read(sequence: number, tokens: readonly number[]): Promise<Float32Array>;
   /** Appends one token to each sequence, all in one batch; logits in the order given. */
   step(batch: readonly SequenceStep[]): Promise<readonly Float32Array[]>;
+  /** Begins a sequence with copies taken from others instead of reading its first tokens. */
+  adopt(sequence: number, stretches: readonly KeyValues[]): void;
+  /**
+   * Copies a sequence's keys and values from place `start` on, as many places as `target` has room
+   * for. Not while a call that names it is under way.
+   */
+  copy(sequence: number, start: number, target: KeyValues): void;
   /** Frees a sequence's keys and values. Not while a call that names it is under way. */
   forget(sequence: number): void;
 }
+
+/** Keys and values of a stretch of tokens, of all layers, in the model's own order. */
+export type KeyValues = Float32Array;
 
 interface SequenceStep {
   readonly sequence: number;
   readonly token: number;
 }
 
-/** The keys or the values of one layer: rows x heads x capacity x headSize. */
-interface CacheTensor {
+interface CacheShape {
   readonly heads: number;
   readonly headSize: number;
+}
+
+/** The keys or the values of one layer: rows x heads x capacity x headSize. */
+interface CacheTensor extends CacheShape {
   readonly data: Float32Array;
 }
 
@@ -64,32 +79,29 @@ export async function loadModel(options: {
     device: "cpu",
     session_options: { intraOpNumThreads: options.threads, interOpNumThreads: 1 },
   });
-  return steppedModel(async (inputs) => {
-    const outputs: unknown = await model.forward(inputs);
-    return tensorsOf(outputs);
-  });
+  const forward: Forward = async (inputs) => tensorsOf(await model.forward(inputs));
+  // The first pass is slower than all others, shows the shapes, and one that fails had better fail now.
+  const outputs = await forward(inputsOf([0], 0));
+  return steppedModel(forward, appended(undefined, outputs, 1));
 }
 
 /** One pass through the network: tensors in and out by name. */
 type Forward = (inputs: Readonly<Record<string, unknown>>) => Promise<ReadonlyMap<string, Tensor>>;
 
-function steppedModel(forward: Forward): SteppedModel {
+function steppedModel(forward: Forward, layout: ReadonlyMap<string, CacheShape>): SteppedModel {
   // Sequences that have been read but not stepped yet, each a batch of one.
   const single = new Map<number, Packed>();
   let batch: Packed = { sequences: [], lengths: [], capacity: 0, cache: new Map() };
 
   return {
+    tokenFloats: floatsPerPlace(layout),
+
     async read(sequence, tokens) {
       const past = single.get(sequence);
       const start = past?.capacity ?? 0;
       const length = start + tokens.length;
       const outputs = await forward({
-        input_ids: int64(tokens, [1, tokens.length]),
-        attention_mask: new Tensor("int64", new BigInt64Array(length).fill(1n), [1, length]),
-        position_ids: int64(
-          tokens.map((_, place) => start + place),
-          [1, tokens.length],
-        ),
+        ...inputsOf(tokens, start),
         ...(past === undefined ? {} : { past_key_values: pastTensors(past) }),
       });
       const read = {
@@ -124,6 +136,15 @@ function steppedModel(forward: Forward): SteppedModel {
       return steps.map((_, row) => lastLogits(outputs, row));
     },
 
+    adopt(sequence, stretches) {
+      const cache = joined(stretches, layout);
+      single.set(sequence, { sequences: [sequence], ...cache, lengths: [cache.capacity] });
+    },
+
+    copy(sequence, start, target) {
+      copyStretch(findRow(sequence, [batch, ...single.values()]), start, target);
+    },
+
     forget(sequence) {
       // A row of the batch is left behind at the next packing.
       single.delete(sequence);
@@ -137,12 +158,7 @@ function isSame(left: readonly number[], right: readonly number[]): boolean {
 
 /** Copies each sequence's row into a new batch with room to grow, wherever it lies now. */
 function pack(sequences: readonly number[], sources: readonly Packed[]): Packed {
-  const rows = sequences.map((sequence) => {
-    const source = sources.find((packed) => packed.sequences.includes(sequence));
-    if (source === undefined) throw new Error(`sequence ${sequence} was never read`);
-    const row = source.sequences.indexOf(sequence);
-    return { source, row, length: source.lengths[row] ?? 0 };
-  });
+  const rows = sequences.map((sequence) => findRow(sequence, sources));
   const capacity = Math.max(...rows.map(({ length }) => length)) + roomTokens;
   const cache = new Map<string, CacheTensor>();
   for (const [name, { heads, headSize }] of rows[0]?.source.cache ?? []) {
@@ -160,6 +176,64 @@ function pack(sequences: readonly number[], sources: readonly Packed[]): Packed 
   return { sequences, lengths: rows.map(({ length }) => length), capacity, cache };
 }
 
+interface Row {
+  readonly source: Packed;
+  readonly row: number;
+  /** Places that are filled. */
+  readonly length: number;
+}
+
+function findRow(sequence: number, sources: readonly Packed[]): Row {
+  const source = sources.find((packed) => packed.sequences.includes(sequence));
+  if (source === undefined) throw new Error(`sequence ${sequence} was never read`);
+  const row = source.sequences.indexOf(sequence);
+  return { source, row, length: source.lengths[row] ?? 0 };
+}
+
+/** One stretch holds tensor after tensor, and in each head after head its places. */
+function copyStretch({ source, row, length: filled }: Row, start: number, target: KeyValues): void {
+  const length = target.length / floatsPerPlace(source.cache);
+  if (start + length > filled) throw new Error(`place ${start + length} of ${filled} is empty`);
+  let at = 0;
+  for (const { heads, headSize, data } of source.cache.values()) {
+    for (let head = row * heads; head < (row + 1) * heads; head += 1) {
+      const begin = (head * source.capacity + start) * headSize;
+      target.set(data.subarray(begin, begin + length * headSize), at);
+      at += length * headSize;
+    }
+  }
+}
+
+/** Stretches in a row of exactly their places. */
+function joined(
+  stretches: readonly KeyValues[],
+  layout: ReadonlyMap<string, CacheShape>,
+): Pick<Packed, "capacity" | "cache"> {
+  const lengths = stretches.map(({ length }) => length / floatsPerPlace(layout));
+  const capacity = lengths.reduce((sum, length) => sum + length, 0);
+  const cache = new Map<string, CacheTensor>();
+  // Where the head that comes next begins, in floats of one place.
+  let before = 0;
+  for (const [name, { heads, headSize }] of layout) {
+    const data = new Float32Array(heads * capacity * headSize);
+    let target = 0;
+    for (let head = 0; head < heads; head += 1) {
+      for (const [index, stretch] of stretches.entries()) {
+        const length = lengths[index] ?? 0;
+        data.set(stretch.subarray(before * length, (before + headSize) * length), target);
+        target += length * headSize;
+      }
+      before += headSize;
+    }
+    cache.set(name, { heads, headSize, data });
+  }
+  return { capacity, cache };
+}
+
+function floatsPerPlace(layout: ReadonlyMap<string, CacheShape>): number {
+  return [...layout.values()].reduce((sum, { heads, headSize }) => sum + heads * headSize, 0);
+}
+
 /** One row's keys and values, old and new in one piece of exactly `length` places. */
 function appended(
   past: Packed | undefined,
@@ -170,6 +244,11 @@ function appended(
   for (const [name, output] of presentOf(outputs)) {
     const [, heads = 0, places = 0, headSize = 0] = output.dims;
     const made = floatsOf(output);
+    if (past === undefined && places === length) {
+      // The whole row, and no other pass will write into it.
+      cache.set(name, { heads, headSize, data: made });
+      continue;
+    }
     const data = new Float32Array(heads * length * headSize);
     const before = past?.cache.get(name)?.data;
     const start = past?.capacity ?? 0;
@@ -199,6 +278,19 @@ function write(outputs: ReadonlyMap<string, Tensor>, { lengths, capacity, cache 
       }
     }
   }
+}
+
+/** One sequence's next tokens, after `start` that were read before. */
+function inputsOf(tokens: readonly number[], start: number): Readonly<Record<string, Tensor>> {
+  const length = start + tokens.length;
+  return {
+    input_ids: int64(tokens, [1, tokens.length]),
+    attention_mask: new Tensor("int64", new BigInt64Array(length).fill(1n), [1, length]),
+    position_ids: int64(
+      tokens.map((_, place) => start + place),
+      [1, tokens.length],
+    ),
+  };
 }
 
 function int64(values: readonly number[], dims: readonly number[]): Tensor {

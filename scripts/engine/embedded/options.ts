@@ -14,6 +14,11 @@ export interface EngineOptions {
   /** undefined: what the model was made for. */
   readonly maxModelLen: number | undefined;
   readonly maxNumBatchedTokens: number;
+  readonly enablePrefixCaching: boolean;
+  /** Tokens of one block of keys and values. */
+  readonly blockSize: number;
+  /** Blocks in all; undefined: see `resolveNumBlocks`. */
+  readonly numBlocks: number | undefined;
   readonly servedModelName: string;
   readonly threads: number;
   /** Where the seeds of requests that bring none come from. */
@@ -21,6 +26,9 @@ export interface EngineOptions {
   /** Whoever started the engine holds its standard input open; the engine ends when that closes. */
   readonly exitWithStdin: boolean;
 }
+
+/** Tokens of one block unless --block-size says otherwise; vLLM's own on a GPU. */
+export const usualBlockSize = 16;
 
 export const usage = `node dist/engine/embedded/server.js --model DIR [options]
 
@@ -32,6 +40,10 @@ export const usage = `node dist/engine/embedded/server.js --model DIR [options]
   --max-num-seqs N                requests answered at the same time (default 16)
   --max-model-len N               longest prompt and answer together, tokens (default: the model's)
   --max-num-batched-tokens N      tokens in one iteration (default 2048)
+  --no-enable-prefix-caching      compute every prompt whole (default: reuse what begins alike)
+  --block-size N                  tokens in one block of keys and values (default 16)
+  --num-blocks N                  blocks in all (default: enough for max-num-seqs of max-model-len,
+                                  or 512 MiB of them if that is less)
   --threads N                     threads of one operator (default 1)
   --exit-with-stdin               end when standard input closes, as when the starter is gone
   --seed N                        seed for requests that bring none (default 0)
@@ -74,6 +86,20 @@ export function parseOptions(argv: readonly string[]): EngineOptions | "help" {
       highest: 1_000_000,
       usual: 2048,
     }),
+    enablePrefixCaching: values["enable-prefix-caching"] ?? true,
+    blockSize: count("block-size", values["block-size"], {
+      lowest: 1,
+      highest: 4096,
+      usual: usualBlockSize,
+    }),
+    numBlocks:
+      values["num-blocks"] === undefined
+        ? undefined
+        : count("num-blocks", values["num-blocks"], {
+            lowest: 1,
+            highest: 10_000_000,
+            usual: 4096,
+          }),
     servedModelName: values["served-model-name"] ?? basename(resolve(values.model)),
     threads: count("threads", values.threads, { lowest: 1, highest: 256, usual: 1 }),
     exitWithStdin: values["exit-with-stdin"] === true,
@@ -88,9 +114,35 @@ export function parseOptions(argv: readonly string[]): EngineOptions | "help" {
   return options;
 }
 
+/** What keys and values take at most, unless --num-blocks says otherwise. */
+const usualCacheBytes = 512 * 1024 * 1024;
+
+/**
+ * Blocks in all: as given, else as many as max-num-seqs requests of the longest kind fill, within
+ * 512 MiB.
+ * @param tokenFloats keys and values of one token, floats of 4 bytes
+ * @throws UserError when one request of the longest kind would not fit
+ */
+export function resolveNumBlocks(
+  { numBlocks, blockSize, maxNumSeqs }: EngineOptions,
+  maxModelLen: number,
+  tokenFloats: number,
+): number {
+  const longest = Math.ceil(maxModelLen / blockSize);
+  if (numBlocks === undefined) {
+    const inMemory = Math.floor(usualCacheBytes / (blockSize * tokenFloats * 4));
+    return Math.max(longest, Math.min(maxNumSeqs * longest, inMemory));
+  }
+  if (numBlocks >= longest) return numBlocks;
+  throw new UserError({
+    what: `--num-blocks ${numBlocks} of ${blockSize} tokens hold less than one request of ${maxModelLen} tokens`,
+    mend: `--num-blocks ${longest}, or a smaller --max-model-len`,
+  });
+}
+
 function readFlags(argv: readonly string[]): FlagValues {
   try {
-    return parseArgs({ args: [...argv], options: flags, strict: true }).values;
+    return parseArgs({ args: [...argv], options: flags, strict: true, allowNegative: true }).values;
   } catch (cause) {
     throw new UserError({ what: messageOf(cause), mend: "--help shows the options" }, { cause });
   }
@@ -105,6 +157,9 @@ const flags = {
   "max-num-seqs": { type: "string" },
   "max-model-len": { type: "string" },
   "max-num-batched-tokens": { type: "string" },
+  "enable-prefix-caching": { type: "boolean" },
+  "block-size": { type: "string" },
+  "num-blocks": { type: "string" },
   threads: { type: "string" },
   seed: { type: "string" },
   "exit-with-stdin": { type: "boolean" },

@@ -1,6 +1,7 @@
 // What clients are answered, key for key as vLLM answers: chunks of a stream, whole answers, errors.
 import type { FinishReason } from "./generation.ts";
 import type { ApiError } from "./protocol.ts";
+import type { PrefixUse } from "./scheduler.ts";
 
 /** What all parts of one answer have in common. */
 export interface AnswerHead {
@@ -23,6 +24,7 @@ interface AnswerPart {
   readonly stopString: string | undefined;
   /** Tokens of the answer up to the end of this part. */
   readonly completionTokens: number;
+  readonly prefix: PrefixUse;
 }
 
 /** The two ways of putting an answer: /v1/completions and /v1/chat/completions. */
@@ -32,7 +34,7 @@ export interface AnswerShape {
   opening(head: AnswerHead): object | undefined;
   chunk(head: AnswerHead, part: AnswerPart): object;
   /** The usage that ends a stream. */
-  usageChunk(head: AnswerHead, completionTokens: number): object;
+  usageChunk(head: AnswerHead, part: Pick<AnswerPart, "completionTokens" | "prefix">): object;
   whole(head: AnswerHead, part: AnswerPart): object;
 }
 
@@ -56,12 +58,12 @@ export const completionShape: AnswerShape = {
       },
     ],
   }),
-  usageChunk: (head, completionTokens) => ({
+  usageChunk: (head, part) => ({
     ...start(head, "text_completion"),
     choices: [],
     usage: {
-      ...usageSoFar(head, completionTokens),
-      prompt_tokens_details: { cached_tokens: cachedTokens },
+      ...usageSoFar(head, part.completionTokens),
+      prompt_tokens_details: { cached_tokens: part.prefix.cachedTokens },
     },
     system_fingerprint: head.systemFingerprint,
   }),
@@ -81,7 +83,7 @@ export const completionShape: AnswerShape = {
     ],
     usage: {
       ...usageSoFar(head, part.completionTokens),
-      prompt_tokens_details: { cached_tokens: cachedTokens },
+      prompt_tokens_details: { cached_tokens: part.prefix.cachedTokens },
     },
     system_fingerprint: head.systemFingerprint,
   }),
@@ -115,12 +117,12 @@ export const chatShape: AnswerShape = {
       },
     ],
   }),
-  usageChunk: (head, completionTokens) => ({
+  usageChunk: (head, part) => ({
     ...start(head, "chat.completion.chunk"),
     choices: [],
     usage: {
-      ...usageSoFar(head, completionTokens),
-      prompt_tokens_details: { cached_tokens: cachedTokens, created_cache_tokens: 0 },
+      ...usageSoFar(head, part.completionTokens),
+      prompt_tokens_details: chatPromptDetails(part.prefix),
     },
     system_fingerprint: head.systemFingerprint,
   }),
@@ -138,15 +140,16 @@ export const chatShape: AnswerShape = {
     ],
     usage: {
       ...usageSoFar(head, part.completionTokens),
-      prompt_tokens_details: { cached_tokens: cachedTokens, created_cache_tokens: 0 },
+      prompt_tokens_details: chatPromptDetails(part.prefix),
     },
     system_fingerprint: head.systemFingerprint,
     prompt_token_ids: head.returnTokenIds ? head.promptTokens : null,
   }),
 };
 
-/** Nothing is cached from one request to the next yet. */
-const cachedTokens = 0;
+function chatPromptDetails({ cachedTokens, createdTokens }: PrefixUse): object {
+  return { cached_tokens: cachedTokens, created_cache_tokens: createdTokens };
+}
 
 function start(head: AnswerHead, object: string): object {
   return { id: head.id, object, created: head.created, model: head.model };

@@ -9,7 +9,7 @@ import { epochMsOf, formatDuration, isoWithOffset, nowMs } from "../../units.ts"
 import { createApi, type ServedEngine } from "./api.ts";
 import { loadModel, type SteppedModel } from "./model.ts";
 import { type ModelFolder, readModelFolder } from "./model-folder.ts";
-import { type EngineOptions, parseOptions, usage } from "./options.ts";
+import { type EngineOptions, parseOptions, resolveNumBlocks, usage } from "./options.ts";
 import { startScheduler } from "./scheduler.ts";
 import { loadTokenizer } from "./tokenizer.ts";
 
@@ -39,9 +39,17 @@ async function loadEngine(options: EngineOptions): Promise<ServedEngine> {
     });
   }
   const tokenizer = await loadTokenizer(folder);
+  const model = await loadWeights(folder, options);
+  const cache = {
+    blockSize: options.blockSize,
+    numBlocks: resolveNumBlocks(options, maxModelLen, model.tokenFloats),
+    prefixCaching: options.enablePrefixCaching,
+    dtype: "float32",
+  };
   const scheduler = startScheduler({
-    model: await loadWeights(folder, options),
-    limits: options,
+    model,
+    limits: { ...options, ...cache },
+    prefixCaching: cache.prefixCaching,
     onFailure: (error) => {
       log(`the engine failed and answers no more: ${error.stack ?? error.message}`);
     },
@@ -55,7 +63,7 @@ async function loadEngine(options: EngineOptions): Promise<ServedEngine> {
     modelName: options.servedModelName,
     modelRoot: options.model,
     maxModelLen,
-    maxNumSeqs: options.maxNumSeqs,
+    cache,
     seed: options.seed,
     version,
     configuration: {
@@ -63,14 +71,24 @@ async function loadEngine(options: EngineOptions): Promise<ServedEngine> {
       served_model_name: options.servedModelName,
       model_type: folder.modelType,
       precision: options.precision,
+      load_format: "onnx",
       dtype: "float32",
-      quantization: options.precision === "q8" ? "dynamic int8" : null,
-      kv_cache_dtype: "float32",
+      quantization: options.precision === "q8" ? "dynamic int8" : "none",
+      kv_cache_dtype: cache.dtype,
+      block_size: cache.blockSize,
+      num_gpu_blocks: cache.numBlocks,
+      kv_cache_size_tokens: cache.numBlocks * cache.blockSize,
+      enable_prefix_caching: cache.prefixCaching,
+      enable_chunked_prefill: true,
       max_model_len: maxModelLen,
       max_num_seqs: options.maxNumSeqs,
       max_num_batched_tokens: options.maxNumBatchedTokens,
-      enable_prefix_caching: false,
-      enable_chunked_prefill: true,
+      attention_backend: "onnxruntime-cpu",
+      cudagraph_mode: "none",
+      tensor_parallel_size: 1,
+      pipeline_parallel_size: 1,
+      data_parallel_size: 1,
+      speculative_config: "none",
       executor: "onnxruntime cpu",
       threads: options.threads,
       seed: options.seed,
@@ -85,11 +103,7 @@ async function loadEngine(options: EngineOptions): Promise<ServedEngine> {
 async function loadWeights(folder: ModelFolder, options: EngineOptions): Promise<SteppedModel> {
   try {
     const { precision, threads } = options;
-    const model = await loadModel({ folder: folder.path, precision, threads });
-    // The first pass is slower than all others; and one that fails had better fail now.
-    await model.read(0, [0]);
-    model.forget(0);
-    return model;
+    return await loadModel({ folder: folder.path, precision, threads });
   } catch (cause) {
     throw new UserError(
       {
