@@ -150,9 +150,12 @@ describe("what is wrong before a run is refused with exit 2, all at once, and no
     ],
     ["a load that this version can't drive", { loads: "{ rate: [2] }" }, /request rate/],
     [
-      "an engine that this version can't launch",
-      { variants: "{ a: { model: x/y, precision: fp8, engine: vllm } }" },
-      /does not launch vLLM/,
+      "a program that is not on this machine",
+      {
+        variants:
+          "{ a: { model: x/y, precision: fp8, engine: v } }\nengines: { v: { kind: vllm, command: [no-such-vllm, serve] } }",
+      },
+      /the program no-such-vllm does not exist/,
     ],
     [
       "a key that is not set",
@@ -431,6 +434,24 @@ describe("a server that somebody else started", () => {
       await server.close();
     },
   );
+});
+
+describe("an engine that is kept", () => {
+  it("is one start over all rounds, and stopped at its end", { timeout: 120_000 }, async () => {
+    const path = project.experiment(
+      "tiny",
+      tinyExperiment({ measure: "{ rounds: 3, requests: 8, percentiles: [50], keep: true }" }),
+    );
+    const running = project.start("run", path);
+    const { code } = await running.ended;
+    expect(code).toBe(0);
+    expect(enginesOf(running)).toEqual([]);
+    const { starts } = storedRun();
+    const variants = new Set(starts.map(({ variant }) => variant));
+    expect(starts).toHaveLength(variants.size);
+    for (const { end } of starts)
+      expect(end).toMatchObject({ reason: "stopped", logDigest: expect.any(String) as unknown });
+  });
 });
 
 describe("an interrupted run", () => {

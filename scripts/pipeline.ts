@@ -1,36 +1,31 @@
 // The story of every command: plan, measure, publish. Each function reads as its steps; the work is
 // done in the folders below.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { join, relative, resolve } from "node:path";
-import { servedModels } from "./engine/self-report.ts";
 import { toolIdentityOf } from "./environment/client.ts";
 import {
   differenceOf,
   environmentDifferenceJson,
   fieldsWithoutEngine,
 } from "./environment/difference.ts";
-import { processStartedAt, stillRuns } from "./environment/process.ts";
 import { secretsOf } from "./environment/redact.ts";
-import type { EnvironmentSnapshot } from "./environment/snapshot.ts";
 import { type ExitCode, exitCode, UserError } from "./errors.ts";
 import { stopOnSignals } from "./executor/interrupt.ts";
-import { endLeftovers } from "./executor/leftovers.ts";
-import { createLocalExecutor } from "./executor/local.ts";
-import { type EngineMachine, openMachine } from "./executor/machine.ts";
+import { clearUp, measureLeg, refuseWhileAlive, type Task } from "./executor/leg.ts";
+import { openMachine } from "./executor/machine.ts";
 import { captureAlone, snapshotAgainst } from "./executor/machine-alone.ts";
-import { type MeasureOutcome, measure } from "./executor/measure.ts";
 import { notebookPath, preflight } from "./executor/preflight.ts";
 import { secretProblems } from "./executor/secret-problems.ts";
+import { modelServedAt } from "./executor/served-model.ts";
+import { sharedServerNotes } from "./executor/shared-servers.ts";
 import { differencesOf } from "./experiment/difference.ts";
 import type { Experiment } from "./experiment/experiment.ts";
-import { makePlan, missingRounds, type Plan, planSummary, type Round } from "./experiment/plan.ts";
+import { makePlan, missingRounds, type Plan, planSummary } from "./experiment/plan.ts";
 import { ensureFolder, findProject, type Project } from "./experiment/project.ts";
 import { readExperiment } from "./experiment/read-experiment.ts";
 import { slugOf } from "./experiment/slug.ts";
 import { experimentFor } from "./experiment/write-experiment.ts";
 import { gather } from "./report/gather.ts";
-import { createProgress } from "./report/progress.ts";
 import { buildRecordData } from "./report/record-data.ts";
 import { type RenderOptions, renderRecord } from "./report/render-record.ts";
 import {
@@ -44,7 +39,6 @@ import {
 import { expectedSeconds } from "./store/expected-time.ts";
 import { newRunId } from "./store/run-id.ts";
 import { Store } from "./store/store.ts";
-import type { StoredLeg } from "./store/stored-run.ts";
 import { isoWithOffset } from "./units.ts";
 
 interface Common {
@@ -78,7 +72,9 @@ export async function plan(
   const estimatedS = existsSync(project.database)
     ? await withStore(project, (store) => expectedSeconds(store, planned))
     : undefined;
-  const summary = { ...planSummary(planned), estimatedS, missing };
+  const told = planSummary(planned);
+  const notes = [...told.notes, ...sharedServerNotes(planned)];
+  const summary = { ...told, notes, estimatedS, missing };
   print(options, summary, () => describePlan(summary));
   return missing.length === 0 ? exitCode.fine : exitCode.wrongUse;
 }
@@ -101,9 +97,10 @@ export async function run(
     const task = options.resume
       ? await resumeRun(store, project, noun ?? "latest")
       : await createRun(store, project, noun, options, options);
-    const outcome = await measureLeg(store, project, task, interrupt.signal).finally(() =>
-      task.there?.machine.close(),
-    );
+    const outcome = await measureLeg(store, project, task, {
+      signal: interrupt.signal,
+      talk,
+    }).finally(() => task.there?.machine.close());
     if (interrupt.signal.aborted) {
       talk(
         `Interrupted. What was measured is kept; go on with: benchbook run --resume ${task.run}`,
@@ -171,42 +168,7 @@ export async function init(
     readonly out: string | undefined;
   },
 ): Promise<ExitCode> {
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
-    throw new UserError({ what: `"${url}" is no http URL`, mend: "http://127.0.0.1:8000" });
-  }
-  const baseUrl = url.replace(/\/+$/, "").replace(/\/v1$/, "");
-  const key = options.key === undefined ? undefined : process.env[options.key];
-  if (options.key !== undefined && key === undefined) {
-    throw new UserError({
-      what: `the environment variable ${options.key}, which should hold the server's key, is not set`,
-      mend: `export ${options.key}=... in this shell; the key itself is never written anywhere`,
-    });
-  }
-  const served = await servedModels({
-    baseUrl,
-    headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
-  });
-  if ("why" in served) {
-    throw new UserError(
-      {
-        what: `no OpenAI-compatible server answers there: ${served.why}`,
-        where: baseUrl,
-        mend: "start it, or correct the address; --key NAME when it wants a key",
-      },
-      { exitCode: exitCode.failed },
-    );
-  }
-  const model = served.models.find(({ id }) => options.model === undefined || id === options.model);
-  if (model === undefined) {
-    throw new UserError({
-      what:
-        options.model === undefined
-          ? "the server lists no model"
-          : `the server has no model "${options.model}"`,
-      where: `${baseUrl}/v1/models`,
-      mend: `one of: ${served.models.map(({ id }) => id).join(", ") || "none is served"}`,
-    });
-  }
+  const { baseUrl, model } = await modelServedAt(url, options);
   const name = slugOf(model.id) ?? "server";
   const path =
     options.out ??
@@ -239,17 +201,6 @@ export function version(): string {
   return typeof file === "object" && file !== null && "version" in file
     ? String(file.version)
     : "unknown";
-}
-
-/** A run and the rounds of it that are to be measured now. */
-interface Task {
-  readonly run: string;
-  readonly plan: Plan;
-  readonly rounds: readonly Round[];
-  /** The engines' machine, and what it was before; undefined: nothing is left to measure. */
-  readonly there:
-    | { readonly machine: EngineMachine; readonly before: EnvironmentSnapshot }
-    | undefined;
 }
 
 async function createRun(
@@ -287,112 +238,29 @@ async function createRun(
     tool: toolIdentityOf(there.before),
     createdAt: isoWithOffset(now),
   });
-  return { run, plan: planned, rounds: planned.rounds, there };
+  return { run, plan: planned, rounds: planned.rounds, leftovers: [], there };
 }
 
 async function resumeRun(store: Store, project: Project, noun: string): Promise<Task> {
   const run = store.resolveRun(noun);
-  const { plan: planned } = store.readRun(run);
+  const stored = store.readRun(run);
+  const { plan: planned } = stored;
+  for (const leg of stored.legs) if (leg.end === undefined) refuseWhileAlive(leg);
+  // Before anything is checked: what was left alive holds ports and memory.
+  const leftovers = await clearUp(stored, project);
+  for (const text of leftovers) talk(text);
   const rounds = missingRounds(planned, store.missingTrials(run));
   if (rounds.length === 0) {
     talk(`${run} has all its trials; its record is rendered again`);
-    return { run, plan: planned, rounds, there: undefined };
+    return { run, plan: planned, rounds, leftovers, there: undefined };
   }
   await refuseWhatCannotRun(planned, project);
-  return { run, plan: planned, rounds, there: await openThere(planned, project) };
+  return { run, plan: planned, rounds, leftovers, there: await openThere(planned, project) };
 }
 
 async function openThere(planned: Plan, project: Project): Promise<NonNullable<Task["there"]>> {
   const machine = await openMachine(planned, project.root);
   return { machine, before: await machine.before() };
-}
-
-async function measureLeg(
-  store: Store,
-  project: Project,
-  { run, plan: planned, rounds, there }: Task,
-  signal: AbortSignal,
-): Promise<MeasureOutcome> {
-  const { experiment } = planned;
-  const steps = rounds.flatMap(({ round, starts }) =>
-    starts.flatMap(({ trials }) =>
-      trials.map(({ point }) => ({ point, round, rounds: planned.roundCount })),
-    ),
-  );
-  if (there === undefined || steps.length === 0) return { measured: 0, failed: [] };
-  const { machine, before } = there;
-  const leg = store.beginLeg(
-    run,
-    {
-      startedAt: isoWithOffset(Date.now()),
-      pid: process.pid,
-      pidStartedAt: processStartedAt(process.pid),
-      host: hostname(),
-      argv: process.argv.slice(2),
-      tool: toolIdentityOf(before),
-    },
-    refuseWhileAlive,
-  );
-  for (const text of await endLeftovers(store.readRun(run), hostname())) {
-    talk(text);
-    store.appendNote(run, { at: isoWithOffset(Date.now()), leg, kind: "leftover", text });
-  }
-  for (const text of machine.notices) {
-    talk(text);
-    store.appendNote(run, { at: isoWithOffset(Date.now()), leg, kind: "engine-host", text });
-  }
-  store.appendSnapshot(run, { leg, scope: "run-before" }, before);
-  talk(
-    `Run ${run}: ${steps.length} trials of ${planned.points.length} points in ${planned.roundCount} rounds`,
-  );
-  const gpus = machine.watchGpus(experiment.telemetry.gpuMs);
-  const executor = createLocalExecutor({
-    experiment,
-    points: planned.points,
-    projectRoot: project.root,
-    signal,
-    run,
-    leg,
-    snapshot: machine.around,
-    gpus,
-  });
-  const progress = createProgress(steps);
-  let reason: "complete" | "interrupted" | "failed" = "failed";
-  try {
-    const outcome = await measure(
-      {
-        run,
-        leg,
-        rounds,
-        roundsInAll: planned.roundCount,
-        logFolder: ensureFolder(join(project.data, "runs", run)),
-        signal,
-      },
-      executor,
-      store,
-      progress,
-    );
-    if (!signal.aborted) {
-      store.appendSnapshot(run, { leg, scope: "run-after" }, await machine.after());
-    }
-    if (signal.aborted) reason = "interrupted";
-    else if (outcome.failed.length === 0) reason = "complete";
-    return outcome;
-  } finally {
-    progress.close();
-    await executor.close();
-    await gpus.close();
-    store.endLeg(run, leg, { endedAt: isoWithOffset(Date.now()), reason });
-  }
-}
-
-/** A run is measured by one process at a time. */
-function refuseWhileAlive({ pid, pidStartedAt, host }: StoredLeg): void {
-  if (host !== hostname() || !stillRuns(pid, pidStartedAt)) return;
-  throw new UserError({
-    what: `the run is still being measured by process ${pid}`,
-    mend: "wait for it, or stop it with Ctrl-C where it runs",
-  });
 }
 
 /** Computes, checks and renders a run; prints its summary. */

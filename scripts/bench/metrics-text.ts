@@ -182,8 +182,24 @@ const wantedSample = new RegExp(
   ]
     .map((name) => name.replace(":", "[:_]"))
     .join("|")})(?:_total)?(?=[\\s{])(.*)$`,
-  "gm",
+  "my",
 );
+
+/**
+ * The samples that are looked for. Line by line: a search over the whole page takes seven times as
+ * long, and this runs beside the time stamps of a load.
+ */
+function* wantedSamples(text: string): Generator<RegExpExecArray> {
+  for (let start = 0; start < text.length; ) {
+    const end = text.indexOf("\n", start);
+    if (text[start] !== "#") {
+      wantedSample.lastIndex = start;
+      const sample = wantedSample.exec(text);
+      if (sample !== null) yield sample;
+    }
+    start = end === -1 ? text.length : end + 1;
+  }
+}
 
 /** Labels (quoted values may hold any character) and value; a time stamp or exemplar may follow. */
 const afterName = /^\s*(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s*(\S+)/;
@@ -194,7 +210,7 @@ const rankLabels: ReadonlySet<string> = new Set(["tp_rank", "pp_rank", "moe_ep_r
 
 function readSeries(text: string): Page {
   const page = new Map<string, Map<string, Series>>();
-  for (const [, rawName = "", rest = ""] of text.matchAll(wantedSample)) {
+  for (const [, rawName = "", rest = ""] of wantedSamples(text)) {
     const name = rawName.replace(/^(vllm|sglang|llamacpp)_/, "$1:");
     const [, labelText = "", rawValue] = afterName.exec(rest) ?? [];
     const value = Number(rawValue);

@@ -41,6 +41,14 @@ export function mountedAt(folder: string): string {
 }
 
 /**
+ * The address that a server listens on in its container: any, since its port is published on
+ * 127.0.0.1 alone; but not where the container has the network of this host.
+ */
+export function hostWithin({ args = [] }: VllmContainer): string {
+  return /--net(?:work)?[= ]host\b/.test(args.join(" ")) ? "127.0.0.1" : "0.0.0.0";
+}
+
+/**
  * The command line that runs an engine in a container of ours. Variables go in by their names: their
  * values, which may be keys, stand in the environment of the command and in no argument.
  */
@@ -201,6 +209,27 @@ export async function inspectContainer(
 /** podman writes the id of an image without its algorithm. */
 function sha256(id: string | undefined): string | undefined {
   return id === undefined || id.startsWith("sha256:") ? id : `sha256:${id}`;
+}
+
+/**
+ * Ends a container that was left over.
+ * @returns undefined: there is none of this name; else whether it is gone now
+ */
+export async function removeContainer(
+  { runtime, name }: Pick<ContainerFacts, "runtime" | "name">,
+  outside: Pick<Outside, "exec"> = real,
+): Promise<boolean | undefined> {
+  const [program = runtime] = runtime.split(" ");
+  const there = await outside.exec([program, "inspect", name], { limitMs: 20_000 });
+  if (there.exitCode !== 0) return undefined;
+  await outside.exec([program, "stop", "-t", String(politeS), name], { limitMs: 30_000 });
+  const removed = await outside.exec([program, "rm", "-f", name], { limitMs: 30_000 });
+  return removed.exitCode === 0 || saysGone(removed.stderr);
+}
+
+/** What docker and podman say of a container that is not there, or on its way out by itself. */
+export function saysGone(stderr: string): boolean {
+  return /no (such )?container|removal of container .* is already in progress/i.test(stderr);
 }
 
 /**

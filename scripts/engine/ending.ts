@@ -3,6 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { real } from "../environment/outside.ts";
 import { nowMs } from "../units.ts";
+import { saysGone } from "./container.ts";
 import { familyOf, type HostProcess, isAlive, listProcesses } from "./processes.ts";
 import type { Release } from "./watchdog.ts";
 
@@ -55,7 +56,7 @@ export async function endFamily(
 
 async function releaseFirmly({ firm }: Release): Promise<readonly string[]> {
   const { exitCode, stderr } = await real.exec(firm, { limitMs: 30_000 });
-  if (exitCode === 0 || /no (such )?container/i.test(stderr)) return [];
+  if (exitCode === 0 || saysGone(stderr)) return [];
   return [`\`${firm.join(" ")}\` failed: ${stderr.trim()}`];
 }
 

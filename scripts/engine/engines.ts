@@ -1,7 +1,7 @@
 // The table of engines: a new kind is one file and one line here.
 
 import { isSecretName, redactText, secretsOf } from "../environment/redact.ts";
-import type { UserErrorParts } from "../errors.ts";
+import { messageOf, type UserErrorParts } from "../errors.ts";
 import type { Variant } from "../experiment/experiment.ts";
 import { embedded, weightFileOf } from "./embedded.ts";
 import type { EngineDemand, RunningEngine, StartContext } from "./engine.ts";
@@ -30,18 +30,32 @@ export function checkEngine(
 
 /**
  * Starts a variant's engine, or attaches to it. What it says of itself, its last words and, once it
- * has ended, its log come without secrets.
+ * has ended in whatever way, its log come without secrets.
  * @throws EngineStartError
  */
 export async function startEngine(variant: Variant, context: StartContext): Promise<RunningEngine> {
   const started = await start(variant, context).catch(async (error: unknown) => {
     const known = secretsOfEngine(variant);
-    await redactLog(context.logPath, known);
+    const unclean = await cleanLog(context.logPath, known);
     if (!(error instanceof EngineStartError)) throw error;
     const clean = (text: string): string => redactText(text, known);
-    throw new EngineStartError(clean(error.message), error.mend, clean(error.lastWords));
+    throw new EngineStartError(
+      [clean(error.message), ...unclean].join("; "),
+      clean(error.mend),
+      clean(error.lastWords),
+    );
   });
-  const known = [...secretsOfEngine(variant), ...Object.values(started.endpoint.headers).map(bare)];
+  const known = [...secretsOfEngine(variant), ...secretHeaders(variant, started.endpoint.headers)];
+  let stopping: Promise<readonly string[]> | undefined;
+  const stop = (): Promise<readonly string[]> => {
+    stopping ??= (async () => [
+      ...(await started.stop()),
+      ...(await cleanLog(context.logPath, known)),
+    ])();
+    return stopping;
+  };
+  // One that dies while nobody looks is cleaned up too; whoever stops it gets what went wrong.
+  void started.exited.then(stop).catch(() => undefined);
   return {
     ...started,
     facts: redactFacts(started.facts, known),
@@ -50,12 +64,28 @@ export async function startEngine(variant: Variant, context: StartContext): Prom
       ...exit,
       lastWords: redactText(exit.lastWords, known),
     })),
-    stop: async () => {
-      const left = await started.stop();
-      await redactLog(context.logPath, known);
-      return left;
-    },
+    stop,
   };
+}
+
+/**
+ * Takes the secrets of these variants out of the log of an engine that is gone.
+ * @returns why that was not possible, in words for people; empty: it is clean, or there is none
+ */
+export function cleanEngineLog(
+  logPath: string,
+  variants: readonly Variant[],
+): Promise<readonly string[]> {
+  return cleanLog(logPath, variants.flatMap(secretsOfEngine));
+}
+
+async function cleanLog(path: string, known: readonly string[]): Promise<readonly string[]> {
+  try {
+    await redactLog(path, known);
+    return [];
+  } catch (error) {
+    return [`the engine's log may still hold secrets: ${messageOf(error)}`];
+  }
 }
 
 /** Secrets that the experiment or this process hands to an engine. */
@@ -65,14 +95,30 @@ function secretsOfEngine({ engine }: Variant): readonly string[] {
     engine.kind === "external"
       ? []
       : Object.entries(engine.args).flatMap(([name, value]) =>
-          isSecretName(name.replaceAll("-", "_")) ? [String(value)] : [],
+          isSecretName(underscored(name)) && typeof value === "string" ? [value] : [],
         );
-  return [...secretsOf(process.env), ...own, ...args];
+  return [...secretsOf(process.env), ...own, ...args].filter(isLongEnough);
 }
 
-/** A header's value without the word that says what kind of key it is. */
-function bare(value: string): string {
-  return value.replace(/^Bearer /, "");
+/** Values of headers that hold keys: what an experiment spells out is none, unless its name says so. */
+function secretHeaders(
+  { engine }: Variant,
+  headers: RunningEngine["endpoint"]["headers"],
+): readonly string[] {
+  const written = engine.kind === "external" ? engine.headers : {};
+  return Object.entries(headers)
+    .filter(([name]) => typeof written[name] !== "string" || isSecretName(underscored(name)))
+    .map(([, value]) => value.replace(/^Bearer /, ""))
+    .filter(isLongEnough);
+}
+
+/** Replaced wherever it stands, a shorter text would take ordinary words and numbers away. */
+function isLongEnough(secret: string): boolean {
+  return secret.length >= 4;
+}
+
+function underscored(name: string): string {
+  return name.replaceAll("-", "_");
 }
 
 function start(variant: Variant, context: StartContext): Promise<RunningEngine> {

@@ -159,7 +159,6 @@ describe("a gateway", () => {
     });
     expect(asked.filter(({ method }) => method === "POST").map(({ path }) => path)).toEqual([
       `/openai/deployments/q${chat}`,
-      `/openai/deployments/q${chat}`,
     ]);
   });
 

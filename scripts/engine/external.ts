@@ -2,7 +2,6 @@
 import type { UserErrorParts } from "../errors.ts";
 import type { ExternalEngine } from "../experiment/experiment.ts";
 import type {
-  CacheReset,
   EngineAdapter,
   EngineEndpoint,
   EngineExit,
@@ -13,7 +12,7 @@ import type {
 import { EngineStartError, usualPaths } from "./engine.ts";
 import { probe } from "./http.ts";
 import { resetPrefixCache } from "./reset-prefix-cache.ts";
-import { selfReport, servedModels } from "./self-report.ts";
+import { laterDescriptionMs, type SelfReport, selfReport, servedModels } from "./self-report.ts";
 
 export const external: EngineAdapter<ExternalEngine> = { check, start };
 
@@ -45,21 +44,21 @@ async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine>
   const paths = { ...usualPaths, ...engine.paths };
   const endpoint: EngineEndpoint = { baseUrl, model, headers: headersOf(engine), paths };
   const notes = await findModel(endpoint);
-  const readFacts = async (): Promise<EngineFacts> => {
-    // It may have gone away, or serve something else by now.
-    await findModel(endpoint);
-    return {
-      ...(await selfReport(endpoint, { model })),
-      argv: undefined,
-      env: {},
-      container: undefined,
-    };
-  };
-  const facts = await readFacts();
+  const factsOf = (said: SelfReport): EngineFacts => ({
+    ...said,
+    argv: undefined,
+    env: {},
+    container: undefined,
+  });
+  const facts = factsOf(await selfReport(endpoint, { model }));
   return {
     endpoint,
     facts,
-    readFacts,
+    readFacts: async () => {
+      // It may have gone away, or serve something else by now.
+      await findModel(endpoint);
+      return factsOf(await selfReport(endpoint, { model, limitMs: laterDescriptionMs }));
+    },
     startupMs: undefined,
     pid: undefined,
     logPath: undefined,
@@ -69,7 +68,7 @@ async function start(variant: VariantOf<ExternalEngine>): Promise<RunningEngine>
     interpreter: undefined,
     notes,
     resetPrefixCache: () =>
-      facts.name === "SGLang" ? flushCache(endpoint) : resetPrefixCache(endpoint),
+      resetPrefixCache(endpoint, { dialect: facts.name === "SGLang" ? "SGLang" : "vLLM" }),
     stop: () => Promise.resolve([]),
   };
 }
@@ -144,12 +143,4 @@ async function asksBack({
     return true;
   }
   return false;
-}
-
-/** SGLang's way to empty the cache; it refuses with 400 while requests run. */
-async function flushCache({ baseUrl, headers }: EngineEndpoint): Promise<CacheReset> {
-  const answer = await probe(`${baseUrl}/flush_cache`, { headers, body: {} });
-  if (answer.kind === "unreachable") return "failed";
-  if (answer.status === 200) return "done";
-  return answer.status === 404 || answer.status === 405 ? "not_offered" : "failed";
 }

@@ -1,9 +1,11 @@
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EngineStartError } from "./engine.ts";
 import { isFree, launchProcess, signalGroup, waitUntilReady } from "./launch.ts";
+import { findProcess } from "./processes.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -125,6 +127,32 @@ describe("a launched engine", () => {
     parent.kill("SIGKILL");
     await expect.poll(() => signalGroup(pid, 0), { timeout: 20_000 }).toBe(false);
     expect(readFileSync(join(folder, "orphan.log"), "utf8")).toContain("orphaned");
+  });
+});
+
+describe("the watchdog of an engine", () => {
+  it("ends processes that left the group, but none that was given the pid of one", async () => {
+    const { spawn } = await import("node:child_process");
+    const sleeper = () => spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+    const [engine, stray, stranger] = [sleeper(), sleeper(), sleeper()];
+    const strayStart = findProcess(stray.pid ?? 0)?.startedAt ?? "";
+    const holder = `
+      const { startWatchdog } = await import(${JSON.stringify(new URL("../../dist/engine/watchdog.js", import.meta.url).href)});
+      startWatchdog(${engine.pid ?? 0}, undefined).know([
+        { pid: ${stray.pid ?? 0}, startedAt: "${strayStart}" },
+        { pid: ${stranger.pid ?? 0}, startedAt: "1" },
+      ]);
+      console.log("up");
+      setInterval(() => {}, 1000);`;
+    const parent = spawn(process.execPath, ["--input-type=module", "-e", holder], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await new Promise((resolve) => parent.stdout.once("data", resolve));
+    const ended = Promise.all([engine, stray].map((child) => once(child, "exit")));
+    parent.kill("SIGKILL");
+    await ended;
+    expect(findProcess(stranger.pid ?? 0)?.zombie).toBe(false);
+    stranger.kill("SIGKILL");
   });
 });
 

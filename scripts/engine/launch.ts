@@ -105,8 +105,7 @@ export async function launchProcess(
   let family: Family = { root: pid, members: [] };
   const note = (): void => {
     family = lookAgain(family);
-    const outside = family.members.filter(({ group }) => group !== pid);
-    watchdog.know(outside.map((member) => member.pid));
+    watchdog.know(family.members.filter(({ group }) => group !== pid));
   };
 
   let guarding: NodeJS.Timeout | undefined;
@@ -124,14 +123,16 @@ export async function launchProcess(
     })();
     return stopping;
   };
-  // What a dead engine leaves running is ended at once: it holds the accelerator's memory.
-  void ended.then(() => stop());
+  // What a dead engine leaves running is ended at once: it holds the accelerator's memory. Whoever
+  // stops it gets what went wrong.
+  void ended.then(() => stop()).catch(() => undefined);
 
   let lose: (exit: EngineExit) => void;
   const lost = new Promise<EngineExit>((resolve) => {
     lose = resolve;
   });
   const guard = (root: number, pick: PickWorkers): void => {
+    if (stopping !== undefined) return;
     const own = findProcess(pid);
     const workers = pick(
       familyOf(root, listProcesses()).map((member) => ({
@@ -149,7 +150,7 @@ export async function launchProcess(
         const lastWords = lastLines(logPath);
         lose({ exitCode: undefined, signal: undefined, detail: loss, lastWords });
         await stop();
-      })();
+      })().catch(() => undefined);
     }, guardMs);
     guarding.unref();
   };

@@ -11,9 +11,16 @@ export function endOf(path: string, bytes: number): string {
   return read(path, (size) => [Math.max(0, size - bytes), size]);
 }
 
-/** The last lines of a log, at most 20 of its last 8 KiB, for people. */
+const lastBytes = 8192;
+
+/**
+ * The last lines of a log, at most 20 of its last 8 KiB, for people. They begin with a whole word: the
+ * rest of one that was cut could be that of a secret, which nobody would know for one.
+ */
 export function lastLines(path: string, lines = 20): string {
-  return endOf(path, 8192).trimEnd().split("\n").slice(-lines).join("\n");
+  const end = endOf(path, lastBytes + 1);
+  const whole = Buffer.byteLength(end) > lastBytes ? end.replace(/^\S*\s?/, "") : end;
+  return whole.trimEnd().split("\n").slice(-lines).join("\n");
 }
 
 function read(path: string, range: (size: number) => readonly [number, number]): string {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -41,6 +41,21 @@ describe("the log of an engine that has ended", () => {
     await redactLog(path, ["plainpassword77"]);
     expect(readFileSync(path, "utf8")).toBe(text);
     expect(readdirSync(folder)).toEqual(["long.log"]);
+  });
+
+  it("keeps what progress bars drew over each other, and an end without a line's", async () => {
+    const path = join(folder, "bars.log");
+    const bars = "\rLoading shards:  50%\rLoading shards: 100%\r\n";
+    writeFileSync(path, `key plainpassword77\n${bars.repeat(60_000)}the end`);
+    await redactLog(path, ["plainpassword77"]);
+    expect(readFileSync(path, "utf8")).toBe(`key [redacted]\n${bars.repeat(60_000)}the end`);
+  });
+
+  it("that can't be rewritten is an error, and leaves no second file", async () => {
+    const path = join(folder, "a-folder.log");
+    mkdirSync(path);
+    await expect(redactLog(path, [])).rejects.toThrow("EISDIR");
+    expect(readdirSync(folder)).toEqual(["a-folder.log"]);
   });
 
   it("need not be there", async () => {

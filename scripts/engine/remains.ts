@@ -1,7 +1,7 @@
 // What a killed engine leaves on this host: shared memory in /dev/shm and the sockets between its
 // processes in the folder for temporary files. Removed is only what appeared since its start, is
 // ours, is named like the things vLLM, PyTorch and NCCL make, and is used by no process any more.
-import { type Dirent, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { type Dirent, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -15,15 +15,21 @@ export interface Places {
 
 const thisHost: Places = { sharedMemory: "/dev/shm", temporary: tmpdir() };
 
+const socketTable = "/proc/net/unix";
+
 /** Python's shared memory and semaphores, torch's and NCCL's segments, vLLM's own. */
 const segmentName = /^(psm_|torch_|nccl-|sem\.mp-|sem\.loky-|vllm)/;
 
 /** ZeroMQ's sockets have the names that vLLM gives them: a UUID each. */
 const socketName = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
-/** Paths that may be an engine's: to be handed to `removeRemains` when it has ended. */
+/**
+ * Paths that may be an engine's: to be handed to `removeRemains` when it has ended. None where this
+ * system does not tell (in /proc) who uses them.
+ */
 export function listRemains(places: Places = thisHost): ReadonlySet<string> {
   const { sharedMemory, temporary } = places;
+  if (!existsSync(socketTable)) return new Set();
   return new Set([
     ...entries(sharedMemory)
       .filter((entry) => entry.isFile() && segmentName.test(entry.name))
@@ -81,5 +87,5 @@ function entries(folder: string): readonly Dirent[] {
 
 /** The sockets that processes of this host have bound, by their paths. */
 function boundSockets(): string {
-  return readFileSync("/proc/net/unix", "utf8");
+  return readFileSync(socketTable, "utf8");
 }

@@ -55,6 +55,20 @@ describe("emptying a server's prefix cache", () => {
     expect(asked).toHaveLength(3);
   });
 
+  it("waits for them on SGLang too, by its own call", async () => {
+    const asked: string[] = [];
+    const baseUrl = await serve(
+      [
+        [400, "Flush cache failed."],
+        [200, "Cache flushed."],
+      ],
+      asked,
+    );
+    const ways = { dialect: "SGLang", everyMs: 1 } as const;
+    expect(await resetPrefixCache({ baseUrl, headers: {} }, ways)).toBe("done");
+    expect(asked).toEqual(["POST /flush_cache ", "POST /flush_cache "]);
+  });
+
   it("fails where nobody answers", async () => {
     const baseUrl = await serve([[200, ""]]);
     server?.close();

@@ -123,10 +123,13 @@ describe("vLLM 0.32.0", () => {
     const digestWith = async (
       replace: readonly (readonly [string, string])[],
     ): Promise<unknown> => {
-      const text = replace.reduce((info, [from, to]) => {
-        expect(info).toContain(from);
-        return info.replaceAll(from, to);
-      }, real("server_info.json"));
+      const text = replace.reduce(
+        (info, [from, to]) => {
+          expect(info).toContain(from);
+          return info.replaceAll(from, to);
+        },
+        JSON.stringify(JSON.parse(real("server_info.json"))),
+      );
       const report = await reportOf({ ...answers, "/server_info?config_format=json": text });
       return report.configDigest;
     };

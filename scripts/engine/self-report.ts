@@ -79,12 +79,22 @@ export interface SelfReportOptions {
   readonly log?: string;
   /** The model's name on the server; undefined: the first that it lists. */
   readonly model?: string;
+  /** Longest that it may take to describe itself; default `firstDescriptionMs`. */
+  readonly limitMs?: number;
 }
+
+/**
+ * How long a server may take to describe itself for the first time: vLLM then looks through its whole
+ * machine, which takes many seconds on a busy one. It keeps what it found: a server that is asked
+ * again, around a trial, answers within `laterDescriptionMs` or not at all.
+ */
+const firstDescriptionMs = 60_000;
+export const laterDescriptionMs = 10_000;
 
 /** What a server says of itself, as far as it does. Never throws. */
 export async function selfReport(
   connection: Connection,
-  { log, model }: SelfReportOptions = {},
+  { log, model, limitMs = firstDescriptionMs }: SelfReportOptions = {},
 ): Promise<SelfReport> {
   const listed = await servedModels(connection);
   const models = "models" in listed ? listed.models : [];
@@ -99,6 +109,7 @@ export async function selfReport(
   } = await askKind(connection, {
     ownedBy: served?.ownedBy,
     model: model ?? served?.id ?? "",
+    limitMs,
   });
   // A server that fell silent tells nothing now: another source for the same would look like a change.
   const config = disclosed ?? (silent ? undefined : logged?.config);
@@ -115,23 +126,21 @@ export async function selfReport(
   };
 }
 
-/**
- * How long a server may take to describe itself: vLLM looks through its whole machine when it is
- * asked for the first time, which takes many seconds on a busy one.
- */
-const descriptionMs = 60_000;
-
 /** Asks as the owner of its models suggests, else in every way that is known. */
 async function askKind(
   { baseUrl, headers }: Connection,
-  { ownedBy, model }: { readonly ownedBy: string | undefined; readonly model: string },
+  {
+    ownedBy,
+    model,
+    limitMs,
+  }: { readonly ownedBy: string | undefined; readonly model: string; readonly limitMs: number },
 ): Promise<EngineWords & { readonly name: string | undefined; readonly silent: boolean }> {
   const owner = engineKinds.find(({ owners }) => ownedBy !== undefined && owners.includes(ownedBy));
   const kinds: readonly EngineKind[] = owner === undefined ? engineKinds : [owner];
   const paths = [...new Set(kinds.flatMap((kind) => kind.paths))];
   const asked = await Promise.all(
     paths.map(async (path) => {
-      const answer = await probe(`${baseUrl}${path}`, { headers, timeoutMs: descriptionMs });
+      const answer = await probe(`${baseUrl}${path}`, { headers, timeoutMs: limitMs });
       return { path, answer };
     }),
   );

@@ -159,6 +159,10 @@ const refused: readonly { readonly pattern: RegExp; readonly mend: string }[] = 
   { pattern: /^port$/, mend: "write `port` beside `kind: vllm`" },
   { pattern: /^(model|model-tag)$/, mend: "write `model` in the variant" },
   { pattern: /^(uds|ssl-.*|root-path)$/, mend: "take it out: requests go to http://127.0.0.1" },
+  {
+    pattern: /^api-key$/,
+    mend: "take it out and set the variable VLLM_API_KEY in this shell: vLLM and benchbook both take the key from there",
+  },
   { pattern: /^headless$/, mend: "take it out: without a server nothing can be measured" },
 ];
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Precision, VllmEngine } from "../experiment/experiment.ts";
 import { type Checkpoint, quantizationOf } from "./checkpoint.ts";
-import { containerRun, imageReference } from "./container.ts";
+import { containerRun, hostWithin, imageReference, saysGone } from "./container.ts";
 import {
   type Serving,
   serveArguments,
@@ -303,6 +303,23 @@ describe("a container", () => {
     expect(argv).not.toContain("all");
     expect(argv).not.toContain("--ipc=host");
     expect(argv).toEqual(expect.arrayContaining(args));
+  });
+
+  it("serves on the loopback interface where it has the network of this host", () => {
+    expect(hostWithin({ image: "vllm:v1" })).toBe("0.0.0.0");
+    expect(hostWithin({ image: "vllm:v1", args: ["--network", "bridge"] })).toBe("0.0.0.0");
+    for (const args of [["--network", "host"], ["--net=host"]])
+      expect(hostWithin({ image: "vllm:v1", args })).toBe("127.0.0.1");
+  });
+
+  it("that ends by itself is no failure of the command that removes it", () => {
+    const said = [
+      "Error response from daemon: No such container: benchbook-1",
+      "Error response from daemon: removal of container benchbook-1 is already in progress",
+      'Error: no container with name or ID "benchbook-1" found: no such container',
+    ];
+    for (const stderr of said) expect(saysGone(stderr)).toBe(true);
+    expect(saysGone("Error response from daemon: permission denied")).toBe(false);
   });
 
   it("is pinned by its digest", () => {

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { relative } from "node:path";
 import type { VllmEngine } from "../experiment/experiment.ts";
 import { findCheckpoint } from "./checkpoint.ts";
-import { containerRun, inspectContainer, mountedAt } from "./container.ts";
+import { containerRun, hostWithin, inspectContainer, mountedAt } from "./container.ts";
 import type { EngineAdapter, EngineFacts, RunningEngine, StartContext } from "./engine.ts";
 import { EngineStartError } from "./engine.ts";
 import {
@@ -18,7 +18,7 @@ import {
 import { beginningOf } from "./log-text.ts";
 import { findModelFolder } from "./model-folder.ts";
 import { resetPrefixCache } from "./reset-prefix-cache.ts";
-import { selfReport, servedModels } from "./self-report.ts";
+import { laterDescriptionMs, selfReport, servedModels } from "./self-report.ts";
 import { check } from "./vllm-check.ts";
 import {
   type Serving,
@@ -37,6 +37,9 @@ export const vllm: EngineAdapter<VllmEngine> = { check, start };
 
 /** How long an orderly end may take. The server waits that long for requests that are not cancelled. */
 const politeMs = 15_000;
+
+/** The same for one that serves nobody yet: while it loads it does not heed SIGTERM at all. */
+const unservedMs = 3000;
 
 /** How much of a log's beginning holds the configuration that vLLM prints. */
 const configurationBytes = 512 * 1024;
@@ -73,8 +76,12 @@ async function start(variant: VllmVariant, context: StartContext): Promise<Runni
     const connection = { baseUrl, headers };
     await refuseStranger(connection, model, port);
     const container = await guardWorkers(variant, launch, running);
-    const readFacts = async (): Promise<EngineFacts> => ({
-      ...(await selfReport(connection, { model, log: beginningOf(logPath, configurationBytes) })),
+    const readFacts = async (limitMs?: number): Promise<EngineFacts> => ({
+      ...(await selfReport(connection, {
+        model,
+        log: beginningOf(logPath, configurationBytes),
+        ...(limitMs === undefined ? {} : { limitMs }),
+      })),
       argv,
       env,
       container,
@@ -82,7 +89,7 @@ async function start(variant: VllmVariant, context: StartContext): Promise<Runni
     return {
       endpoint: { baseUrl, model, headers },
       facts: await readFacts(),
-      readFacts,
+      readFacts: () => readFacts(laterDescriptionMs),
       startupMs,
       pid: running.pid,
       logPath,
@@ -92,7 +99,7 @@ async function start(variant: VllmVariant, context: StartContext): Promise<Runni
       stop: () => running.stop(politeMs),
     };
   } catch (error) {
-    await running.stop(politeMs);
+    await running.stop(unservedMs);
     throw error;
   }
 }
@@ -145,7 +152,7 @@ function launchOf(variant: VllmVariant, port: number, projectRoot: string): Laun
     folders: [...new Set(folders)],
     variables: Object.keys(vllmEnvironment(engine)),
     entrypoint: "vllm",
-    serve: ["serve", ...serveArguments(variant, serving(mountedAt, "0.0.0.0"))],
+    serve: ["serve", ...serveArguments(variant, serving(mountedAt, hostWithin(engine.container)))],
   });
   return { ...run, binFolder: undefined, container: name };
 }

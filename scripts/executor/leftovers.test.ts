@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { undisclosedSettings } from "../engine/engine.ts";
+import { findProcess } from "../engine/processes.ts";
 import { processStartedAt, stillRuns } from "../environment/process.ts";
 import type { StoredLeg, StoredStart } from "../store/stored-run.ts";
-import { endLeftovers } from "./leftovers.ts";
+import { cleanLeftLogs, endLeftovers } from "./leftovers.ts";
 
 const children: ChildProcess[] = [];
 
@@ -17,6 +21,11 @@ function engine(): number {
   children.push(child);
   if (child.pid === undefined) throw new Error("node could not be started");
   return child.pid;
+}
+
+/** Dead, it may wait for a while until its parent, or this host's first process, buries it. */
+function isGone(pid: number): boolean {
+  return findProcess(pid)?.zombie ?? true;
 }
 
 const leg: StoredLeg = {
@@ -69,7 +78,7 @@ describe("engines that a killed leg left alive", () => {
     const startedAt = processStartedAt(pid);
     const lines = await endLeftovers({ legs: [leg], starts: [startOf(pid, startedAt)] }, "here");
     expect(lines).toEqual([`fp8: its engine (process ${pid}) was still running and was stopped`]);
-    expect(stillRuns(pid, startedAt)).toBe(false);
+    expect(isGone(pid)).toBe(true);
   });
 
   it("are left alone when another process has the number, they were ended, or ran elsewhere", async () => {
@@ -84,5 +93,92 @@ describe("engines that a killed leg left alive", () => {
     ]);
     expect(none.flat()).toEqual([]);
     expect(stillRuns(pid, startedAt)).toBe(true);
+  });
+});
+
+describe("a worker that a killed server left in its group", () => {
+  it("is waited for: it holds memory longer than its server", async () => {
+    // Its worker heeds no SIGTERM.
+    const worker =
+      "process.on('SIGTERM', () => setTimeout(() => process.exit(), 300)); setInterval(() => {}, 1000); console.log(process.pid)";
+    const server = spawn(
+      process.execPath,
+      [
+        "-e",
+        `require("child_process").spawn(process.execPath, ["-e", ${JSON.stringify(worker)}], { stdio: "inherit" }); setInterval(() => {}, 1000)`,
+      ],
+      { detached: true, stdio: ["ignore", "pipe", "ignore"] },
+    );
+    children.push(server);
+    const workerPid = await new Promise<number>((resolve) => {
+      server.stdout.once("data", (data: Buffer) => {
+        resolve(Number(data.toString()));
+      });
+    });
+    const pid = server.pid ?? 0;
+    await endLeftovers({ legs: [leg], starts: [startOf(pid, processStartedAt(pid))] }, "here");
+    expect(isGone(workerPid)).toBe(true);
+  });
+});
+
+describe("what a killed leg left besides", () => {
+  let folder = "";
+  const path = process.env["PATH"];
+  afterEach(() => {
+    process.env["PATH"] = path;
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("is removed where it is a container, by its name", async () => {
+    folder = mkdtempSync(join(tmpdir(), "benchbook-left-"));
+    // Knows one container until that is removed, and keeps what it was asked.
+    writeFileSync(
+      join(folder, "docker"),
+      `#!/bin/sh
+echo "$*" >> "$0.asked"
+case "$1" in
+  inspect) [ "$2" = benchbook-1 ] && [ ! -e "$0.removed" ] ;;
+  rm) touch "$0.removed" ;;
+esac
+`,
+    );
+    chmodSync(join(folder, "docker"), 0o755);
+    process.env["PATH"] = `${folder}:${path ?? ""}`;
+    const start = startOf(0, undefined);
+    const { ready } = start;
+    if (ready === undefined) throw new Error("it was ready");
+    const container = {
+      runtime: "docker 28.2.2",
+      name: "benchbook-1",
+      image: "i",
+      digest: undefined,
+    };
+    const run = {
+      legs: [leg],
+      starts: [{ ...start, ready: { ...ready, facts: { ...ready.facts, container } } }],
+    };
+    expect(await endLeftovers(run, "here")).toEqual([
+      "fp8: its engine (container benchbook-1) was still running and was stopped",
+    ]);
+    expect(readFileSync(join(folder, "docker.asked"), "utf8")).toContain("rm -f benchbook-1");
+    expect(await endLeftovers(run, "here")).toEqual([]);
+  });
+
+  it("is redacted where it is a log of a start that nobody ended", async () => {
+    folder = mkdtempSync(join(tmpdir(), "benchbook-left-"));
+    const names = ["fp8-r1-l1.log", "fp8-r1-l1-restart.log", "fp8-r1-l2.log", "notes.txt"];
+    for (const name of names)
+      writeFileSync(join(folder, name), "HF_TOKEN=hf_abcdefghijklmnop1234\n");
+    const run = { legs: [leg, { ...leg, leg: 2 }], starts: [startOf(0, undefined)] };
+    const left = { logFolder: folder, variants: [] };
+    expect(await cleanLeftLogs(run, "here", left)).toEqual([]);
+    const holds = names.filter((name) =>
+      readFileSync(join(folder, name), "utf8").includes("hf_abcdefghijklmnop1234"),
+    );
+    // Of the second leg every start has its end: an end redacts its log.
+    expect(holds).toEqual(["fp8-r1-l2.log", "notes.txt"]);
+    expect(await cleanLeftLogs(run, "here", { ...left, logFolder: join(folder, "none") })).toEqual(
+      [],
+    );
   });
 });

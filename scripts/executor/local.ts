@@ -13,14 +13,25 @@ import type { PlannedStart, Point, Trial } from "../experiment/plan.ts";
 import { isoWithOffset } from "../units.ts";
 import { longestRequestTokens } from "../workload/prompts.ts";
 import { findTokenizer, type PromptTokenizer } from "../workload/tokenizer.ts";
+import { restartLogPath } from "./log-path.ts";
 import type { StartEvent } from "./start-events.ts";
 import { runTrial, type TrialContext } from "./trial.ts";
 
 export interface LocalExecutor {
   /** Runs one start. Trials that an engine's death left over are tried once more on a restart. */
-  runStart(start: PlannedStart, logPath: string): AsyncGenerator<StartEvent>;
-  /** Stops engines that were kept. */
-  close(): Promise<void>;
+  runStart(start: PlannedStart, options: StartOptions): AsyncGenerator<StartEvent>;
+  /**
+   * Stops engines that were kept.
+   * @returns by variant, how those ended that had died since their last start
+   */
+  close(): Promise<ReadonlyMap<string, string>>;
+}
+
+interface StartOptions {
+  /** Where the log of a launched engine goes. */
+  readonly logPath: string;
+  /** No later start of the variant is to come: a kept engine is stopped after it. */
+  readonly isLast: boolean;
 }
 
 export interface LocalExecutorOptions {
@@ -39,19 +50,26 @@ export interface LocalExecutorOptions {
   readonly run: string;
   readonly leg: number;
   readonly gpus: TrialContext["gpus"];
+  readonly launch?: typeof startEngine;
 }
 
 export function createLocalExecutor(options: LocalExecutorOptions): LocalExecutor {
-  const { experiment, signal } = options;
+  const { experiment, signal, launch = startEngine } = options;
+  /** Engines that wait for their variant's next start. */
   const kept = new Map<string, RunningEngine>();
+  /** Kept ones that died while they waited. */
+  const lost = new Map<string, { readonly engine: RunningEngine; readonly detail: string }>();
   const tokenizers = new Map<string, PromptTokenizer>();
 
-  async function* runStart(start: PlannedStart, logPath: string): AsyncGenerator<StartEvent> {
+  async function* runStart(
+    start: PlannedStart,
+    { logPath, isLast }: StartOptions,
+  ): AsyncGenerator<StartEvent> {
     const variant = found(experiment.variants, start.variant);
     let left = start.trials;
     // A dead engine is restarted once; what is left after that is not measured.
     for (const restart of [false, true]) {
-      const outcome = yield* oneLife(variant, left, { restart, logPath });
+      const outcome = yield* oneLife(variant, left, { restart, isLast, logPath });
       left = outcome.left;
       if (!outcome.died || left.length === 0 || signal.aborted) return;
     }
@@ -60,21 +78,26 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   async function* oneLife(
     variant: Variant,
     trials: readonly Trial[],
-    life: { readonly restart: boolean; readonly logPath: string },
+    life: { readonly restart: boolean; readonly isLast: boolean; readonly logPath: string },
   ): AsyncGenerator<StartEvent, { readonly left: readonly Trial[]; readonly died: boolean }> {
     let engine = kept.get(variant.name);
+    // From here on its death is that of this life.
+    kept.delete(variant.name);
     const reused = engine !== undefined;
-    if (!reused) yield { kind: "launching", at: wallClock(), restart: life.restart };
+    if (!reused) {
+      yield* buried(variant);
+      yield { kind: "launching", at: wallClock(), restart: life.restart };
+    }
     try {
-      engine ??= await startEngine(variant, {
+      engine ??= await launch(variant, {
         projectRoot: options.projectRoot,
         // A log of its own for each life.
-        logPath: life.restart ? life.logPath.replace(/\.log$/, "-restart.log") : life.logPath,
+        logPath: life.restart ? restartLogPath(life.logPath) : life.logPath,
         signal,
       });
       await tokenizerOf(variant, engine);
     } catch (error) {
-      await engine?.stop();
+      yield* leftBehind(variant, (await engine?.stop()) ?? []);
       const isExpected = error instanceof EngineStartError || error instanceof UserError;
       if (!isExpected && !signal.aborted) throw error;
       const detail = isExpected ? startFailure(error) : "interrupted";
@@ -86,37 +109,31 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       };
       return { left: trials, died: false };
     }
-    const tooLong = tooLongFor(engine, trials);
-    if (tooLong !== undefined) {
-      await engine.stop();
-      yield { kind: "ended", at: wallClock(), reason: "never_ready", detail: tooLong };
-      return { left: trials, died: false };
-    }
-    yield { kind: "ready", at: wallClock(), engine, reused };
-    for (const text of reused ? [] : (engine.notes ?? []))
-      yield { kind: "note", note: "engine", text: `${variant.name}: ${text}` };
-    if (!reused) {
-      yield {
-        kind: "snapshot",
-        trial: undefined,
-        scope: "start",
-        snapshot: await options.snapshot(variant, engine, false),
-      };
-    }
     const alive = engine;
     const death = new AbortController();
     let lastWords = "";
-    void engine.exited.then((exit) => {
+    const lastDetail = (): string => `${String(death.signal.reason)}\n${redactText(lastWords)}`;
+    void alive.exited.then((exit) => {
       lastWords = exit.lastWords;
-      kept.delete(variant.name);
       death.abort(`the engine died (${describeExit(exit)})`);
+      // Between its starts nobody looks: the next one says so.
+      if (kept.get(variant.name) !== alive) return;
+      kept.delete(variant.name);
+      lost.set(variant.name, { engine: alive, detail: lastDetail() });
     });
-    const keep = experiment.measure.keep || variant.engine.kind === "external";
-    let finished = false;
+    let lives = false;
     try {
+      const tooLong = tooLongFor(alive, trials);
+      if (tooLong !== undefined) {
+        yield* leftBehind(variant, await alive.stop());
+        yield { kind: "ended", at: wallClock(), reason: "never_ready", detail: tooLong };
+        return { left: trials, died: false };
+      }
+      yield { kind: "ready", at: wallClock(), engine: alive, reused };
+      if (!reused) yield* firstLook(variant, alive);
       for (const [position, trial] of trials.entries()) {
         if (signal.aborted) break;
-        yield* runTrial(trial, {
+        const began = yield* runTrial(trial, {
           experiment,
           point: found(options.points, trial.point),
           workload: found(experiment.workloads, trial.workload),
@@ -129,33 +146,50 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
           death: death.signal,
         });
         if (death.signal.aborted) {
-          kept.delete(variant.name);
-          yield* stopped(variant, await engine.stop());
-          const detail = `${String(death.signal.reason)}\n${redactText(lastWords)}`;
-          yield { kind: "ended", at: wallClock(), reason: "died", detail };
-          finished = true;
-          return { left: trials.slice(position + 1), died: true };
+          yield* leftBehind(variant, await alive.stop());
+          yield { kind: "ended", at: wallClock(), reason: "died", detail: lastDetail() };
+          return { left: trials.slice(began ? position + 1 : position), died: true };
         }
       }
-      finished = true;
-      if (keep && !signal.aborted) {
-        kept.set(variant.name, engine);
+      const isExternal = variant.engine.kind === "external";
+      lives = !signal.aborted && (isExternal || (experiment.measure.keep && !life.isLast));
+      if (lives) {
+        kept.set(variant.name, alive);
         yield { kind: "ended", at: wallClock(), reason: "kept", detail: undefined };
       } else {
-        yield* stopped(variant, await engine.stop());
-        kept.delete(variant.name);
+        yield* leftBehind(variant, await alive.stop());
         yield { kind: "ended", at: wallClock(), reason: "stopped", detail: undefined };
       }
       return { left: [], died: false };
     } finally {
       // Also when the consumer gives up, and when something unforeseen is thrown.
-      if (!finished || signal.aborted || death.signal.aborted) await engine.stop();
+      if (!lives) await alive.stop();
     }
   }
 
+  /** The end of an engine that was kept and died before anybody needed it again. */
+  async function* buried(variant: Variant): AsyncGenerator<StartEvent, void> {
+    const dead = lost.get(variant.name);
+    if (dead === undefined) return;
+    lost.delete(variant.name);
+    yield* leftBehind(variant, await dead.engine.stop());
+    yield { kind: "ended", at: wallClock(), reason: "died", detail: dead.detail };
+  }
+
+  /** What is to be known of an engine once it answers, before its first trial. */
+  async function* firstLook(
+    variant: Variant,
+    engine: RunningEngine,
+  ): AsyncGenerator<StartEvent, void> {
+    for (const text of engine.notes ?? [])
+      yield { kind: "note", note: "engine", text: `${variant.name}: ${text}` };
+    const snapshot = await options.snapshot(variant, engine, false);
+    yield { kind: "snapshot", trial: undefined, scope: "start", snapshot };
+  }
+
   /** Says what an engine left behind that could not be taken away. */
-  function* stopped({ name }: Variant, leftBehind: readonly string[]): Generator<StartEvent> {
-    for (const what of leftBehind)
+  function* leftBehind({ name }: Variant, remains: readonly string[]): Generator<StartEvent> {
+    for (const what of remains)
       yield { kind: "note", note: "left-behind", text: `${name}: ${what}` };
   }
 
@@ -206,8 +240,14 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   return {
     runStart,
     close: async () => {
-      await Promise.all([...kept.values()].map((engine) => engine.stop()));
+      const living = [...kept.values()];
+      // From here on their end is no death.
       kept.clear();
+      const dead = [...lost];
+      await Promise.all(
+        [...living, ...dead.map(([, { engine }]) => engine)].map((engine) => engine.stop()),
+      );
+      return new Map(dead.map(([variant, { detail }]) => [variant, detail]));
     },
   };
 }

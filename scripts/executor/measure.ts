@@ -2,8 +2,6 @@
 // it happens. What was appended is safe whatever comes next.
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import type { RunningEngine } from "../engine/engine.ts";
 import { processStartedAt } from "../environment/process.ts";
 import type { Round, Trial } from "../experiment/plan.ts";
 import type { Progress, TrialStep } from "../report/progress.ts";
@@ -15,6 +13,7 @@ import type { Store } from "../store/store.ts";
 import type { AttemptKey } from "../store/stored-run.ts";
 import { formatNumber, isoWithOffset } from "../units.ts";
 import type { LocalExecutor } from "./local.ts";
+import { logPathOf } from "./log-path.ts";
 import type { StartEvent } from "./start-events.ts";
 
 export interface MeasureOptions {
@@ -53,6 +52,9 @@ export async function measure(
   let measured = 0;
   const isInterrupted = (): boolean => options.signal.aborted;
 
+  const lastStarts = new Map(
+    options.rounds.flatMap(({ starts }) => starts).map((planned) => [planned.variant, planned]),
+  );
   for (const { round, starts } of options.rounds) {
     for (const planned of starts) {
       if (isInterrupted()) break;
@@ -61,12 +63,15 @@ export async function measure(
           failed.push({ point, round, reason: "its engine never became ready" });
         continue;
       }
-      const logPath = join(options.logFolder, `${planned.variant}-r${round}-l${options.leg}.log`);
+      const { variant } = planned;
+      const logPath = logPathOf(options.logFolder, { variant, round, leg: options.leg });
       const recorder = createRecorder(options, store, progress, openStarts, {
-        variant: planned.variant,
+        variant,
         round,
       });
-      for await (const event of executor.runStart(planned, logPath)) recorder.take(event);
+      const isLast = lastStarts.get(planned.variant) === planned;
+      for await (const event of executor.runStart(planned, { logPath, isLast }))
+        recorder.take(event);
       measured += recorder.measured();
       neverReady.set(
         planned.variant,
@@ -78,11 +83,14 @@ export async function measure(
         failed.push({ point, round, reason: recorder.reasonOf(id) });
     }
   }
-  await executor.close();
-  for (const { start, attached, logPath } of openStarts.values()) {
+  const died = await executor.close();
+  for (const [variant, { start, attached, logPath }] of openStarts) {
+    const detail = died.get(variant);
+    const asMeant = attached ? "detached" : "stopped";
     store.endStart(options.run, start, {
       at: isoWithOffset(Date.now()),
-      reason: attached ? "detached" : "stopped",
+      reason: detail === undefined ? asMeant : "died",
+      detail,
       logDigest: digestOf(logPath),
     });
   }
@@ -112,11 +120,14 @@ function createRecorder(
   openStarts: Map<string, OpenStart>,
   life: { readonly variant: string; readonly round: number },
 ): Recorder {
-  let start: number | undefined;
+  /** Of the engine that was kept, until another is launched. */
+  const open = openStarts.get(life.variant);
+  let start = open?.start;
+  let logPath = open?.logPath;
+  let attached = open?.attached ?? false;
   let ready = false;
   let died: string | undefined;
   let attempt: AttemptKey | undefined;
-  let running: RunningEngine | undefined;
   const measuredTrials = new Set<string>();
   const reasons = new Map<string, string>();
 
@@ -140,17 +151,17 @@ function createRecorder(
           startedAt: event.at,
           restartOf: event.restart ? start : undefined,
         });
+        logPath = undefined;
+        attached = false;
         if (event.restart)
           progress.say(`${life.variant}: starting the engine again for the points that are left`);
         return;
       case "ready": {
         ready = true;
-        if (event.reused) {
-          start = openStarts.get(life.variant)?.start;
-          return;
-        }
         const { engine, at } = event;
-        running = engine;
+        ({ logPath } = engine);
+        attached = engine.pid === undefined;
+        if (event.reused) return;
         store.startReady(run, startNumber(), {
           at,
           startupMs: engine.startupMs,
@@ -251,11 +262,7 @@ function createRecorder(
       case "ended":
         if (start === undefined) return;
         if (event.reason === "kept") {
-          openStarts.set(life.variant, {
-            start,
-            attached: running?.pid === undefined,
-            logPath: running?.logPath,
-          });
+          openStarts.set(life.variant, { start, attached, logPath });
           return;
         }
         openStarts.delete(life.variant);
@@ -265,9 +272,9 @@ function createRecorder(
         }
         store.endStart(run, start, {
           at: event.at,
-          reason: event.reason,
+          reason: event.reason === "stopped" && attached ? "detached" : event.reason,
           detail: event.detail,
-          logDigest: digestOf(running?.logPath),
+          logDigest: digestOf(logPath),
         });
     }
   };

@@ -9,6 +9,7 @@ import type { Plan } from "../experiment/plan.ts";
 import { readNotebook } from "../report/notebook-source.ts";
 import { longestRequestTokens, makeRequestSource } from "../workload/prompts.ts";
 import { localTokenizer, tokenizerPath } from "../workload/tokenizer.ts";
+import { checkKeptEngines } from "./kept-engines.ts";
 import { checkMachine } from "./machine.ts";
 
 /** All mistakes at once; empty: the plan can be run here. */
@@ -23,6 +24,7 @@ export async function preflight(
   );
   return [
     ...unsupported(plan),
+    ...checkKeptEngines(plan, variants),
     ...checks.flat(),
     ...(await checkMachine(plan.experiment, variants, projectRoot)),
     ...checkReport(plan, projectRoot),

@@ -49,14 +49,18 @@ const deathLimitMs = 1000;
 /** How long a trial waits for what an earlier one left running on the engine. */
 const idleLimitMs = 30_000;
 
-/** Runs one trial to its end, whatever that is. */
+/**
+ * Runs one trial to its end, whatever that is.
+ * @returns whether it began: not when it was stopped, or its engine found dead, before its load
+ */
 export async function* runTrial(
   trial: Trial,
   context: TrialContext,
-): AsyncGenerator<StartEvent, void, undefined> {
+): AsyncGenerator<StartEvent, boolean, undefined> {
   const { experiment, point, workload, engine, tokenizer, stop, death } = context;
   if (trial.load.kind !== "concurrency")
     throw new Error(`load ${trial.load.kind} is refused before a run`);
+  const stopped = (): boolean => stop.aborted;
   const source = await makeRequestSource(
     {
       workload,
@@ -68,6 +72,7 @@ export async function* runTrial(
     tokenizer,
   );
   const idleness = await waitUntilIdle(engine.endpoint, { limitMs: idleLimitMs, signal: stop });
+  if (stopped()) return false;
   if (idleness === "busy") {
     yield {
       kind: "note",
@@ -77,6 +82,7 @@ export async function* runTrial(
   }
   const cacheReset = await carryOutCachePolicy(workload, engine);
   const snapshot = await context.snapshot();
+  if (stopped()) return false;
   yield { kind: "snapshot", trial, scope: "trial-before", snapshot };
   const { warmupRequests, measured } = point;
   yield { kind: "trial-began", trial, at: wallClock(), warmupRequests, measured, cacheReset };
@@ -85,8 +91,8 @@ export async function* runTrial(
   const { summary } = outcome;
   const ended = summary.outcome;
   // Requests of a dead engine may fail before the death is known; it is the better reason.
-  if (ended.kind === "aborted" && !stop.aborted) await aborted(death, deathLimitMs);
-  const unfinished = stop.aborted && !death.aborted ? "interrupted" : "failed";
+  if (ended.kind === "aborted" && !stopped()) await aborted(death, deathLimitMs);
+  const unfinished = stopped() && !death.aborted ? "interrupted" : "failed";
   yield {
     kind: "trial-ended",
     trial,
@@ -95,8 +101,10 @@ export async function* runTrial(
       ended.kind === "complete" ? undefined : death.aborted ? String(death.reason) : ended.reason,
     ...outcome,
   };
-  if (death.aborted) return;
+  // Nothing counts that was cut short; whoever stopped it waits for the engine's end.
+  if (stopped()) return true;
   yield { kind: "snapshot", trial, scope: "trial-after", snapshot: await context.snapshot() };
+  return true;
 }
 
 /** Unique prompts meet an empty cache where the engine offers that; what hits is then theirs alone. */
