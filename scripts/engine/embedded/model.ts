@@ -30,7 +30,7 @@ export interface SteppedModel {
 }
 
 /** Keys and values of a stretch of tokens, of all layers, in the model's own order. */
-export type KeyValues = Float32Array;
+type KeyValues = Float32Array;
 
 interface SequenceStep {
   readonly sequence: number;
