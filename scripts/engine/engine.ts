@@ -94,7 +94,7 @@ export interface EngineFacts {
   readonly version: string | undefined;
   /** Exactly what was started; undefined for an engine that we only attached to. */
   readonly argv: readonly string[] | undefined;
-  /** Environment variables that we set for it. */
+  /** Environment variables that we set for it, and inherited ones that it reads. */
   readonly env: Readonly<Record<string, string>>;
   /** Resolved configuration, flat: "max_num_seqs" -> 16. undefined: not disclosed. */
   readonly config: Readonly<Record<string, Setting>> | undefined;

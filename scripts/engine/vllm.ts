@@ -83,7 +83,7 @@ async function start(variant: VllmVariant, context: StartContext): Promise<Runni
         ...(limitMs === undefined ? {} : { limitMs }),
       })),
       argv,
-      env,
+      env: container === undefined ? { ...inheritedSettings(process.env), ...env } : env,
       container,
     });
     return {
@@ -158,6 +158,20 @@ function launchOf(variant: VllmVariant, port: number, projectRoot: string): Laun
 }
 
 /** vLLM asks for a key where VLLM_API_KEY is set for it. */
+/** Variables that vLLM and the libraries under it read: they decide a run as much as arguments do. */
+const settingNames =
+  /^(?:(?:VLLM|NCCL|CUDA|HIP|ROCR|ASCEND|HCCL|TORCH|PYTORCH|OMP|GLOO|UCX|FLASHINFER|TRITON)_|LD_PRELOAD$)/;
+
+function inheritedSettings(
+  env: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) =>
+      value !== undefined && settingNames.test(name) ? [[name, value]] : [],
+    ),
+  );
+}
+
 function authorization(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const key = env["VLLM_API_KEY"] ?? process.env["VLLM_API_KEY"] ?? "";
   return key === "" ? {} : { authorization: `Bearer ${key}` };
