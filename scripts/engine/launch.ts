@@ -77,7 +77,8 @@ export async function launchProcess(
     nothrow: true,
     quiet: true,
     cwd: options.cwd,
-    env: { ...process.env, ...options.env },
+    // The shell that becomes the engine reads no start-up file: that may change the PATH.
+    env: { ...process.env, BASH_ENV: "", ...options.env },
     stdio: ["pipe", log, log],
   })`exec ${argv}`;
   let loss: string | undefined;
