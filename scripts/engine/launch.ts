@@ -77,8 +77,10 @@ export async function launchProcess(
     nothrow: true,
     quiet: true,
     cwd: options.cwd,
-    // The shell that becomes the engine reads no start-up file: that may change the PATH.
-    env: { ...process.env, BASH_ENV: "", ...options.env },
+    // The shell that becomes the engine must read no start-up file, which may change the PATH: none
+    // that BASH_ENV names, and not ~/.bashrc, which bash reads as a first shell (SHLVL) whose standard
+    // input is a socket, as Node's pipes are.
+    env: { ...process.env, BASH_ENV: "", SHLVL: "1", ...options.env },
     stdio: ["pipe", log, log],
   })`exec ${argv}`;
   let loss: string | undefined;
