@@ -2,7 +2,7 @@
 // since it must run before anything is installed. Does nothing, fast, when nothing changed.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -17,6 +17,10 @@ const lock = createHash("sha256")
   .update(process.version)
   .digest("hex");
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
+  // npm ci empties the folder, and through a link somebody else's.
+  if (lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    fail("node_modules is a link to packages of another state", "remove the link, then try again");
+  }
   say("installing packages (about a minute; better-sqlite3 may compile)");
   npm(["ci", "--no-audit", "--no-fund"]);
   writeFileSync(stamp, lock);
