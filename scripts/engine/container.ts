@@ -11,6 +11,9 @@ import type { ContainerFacts } from "./engine.ts";
 import { cgroupOf, commandLineOf } from "./processes.ts";
 import type { Release } from "./watchdog.ts";
 
+/** The home folder of the user that vLLM's images run as. */
+const homeInImage = "/root";
+
 /** What this host has that a container must be given. */
 export interface ContainerHost {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -77,8 +80,8 @@ export function containerRun(
     ...handedThrough.filter((variable) => (env[variable] ?? "") !== ""),
   ]);
   const caches = [
-    [huggingFaceHome(env), "/root/.cache/huggingface"],
-    [modelScopeCache(env), "/root/.cache/modelscope/hub"],
+    [huggingFaceHome(env), `${homeInImage}/.cache/huggingface`],
+    [modelScopeCache(env), `${homeInImage}/.cache/modelscope/hub`],
   ] as const;
   const mounts = [
     ...run.folders.map((folder) => `${folder}:${mountedAt(folder)}:ro`),

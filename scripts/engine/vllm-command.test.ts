@@ -50,6 +50,9 @@ const base = [
   ...["--host", "127.0.0.1", "--port", "8000", "--enable-prompt-tokens-details"],
 ];
 
+/** Of the user that the images run as. */
+const home = "/root";
+
 describe("the command line of vLLM", () => {
   it.each([
     [
@@ -287,7 +290,14 @@ describe("a container", () => {
     expect(argv).toEqual([
       ...["docker", "run", "--rm", "--name", "benchbook-1", "--gpus", "all", "--ipc=host"],
       ...["-p", "127.0.0.1:8000:8000", "-v", "/data/qwen3:/models/qwen3:ro"],
-      ...["-v", "/cache:/root/.cache/huggingface", "-e", "HF_TOKEN", "-e", "VLLM_SERVER_DEV_MODE"],
+      ...[
+        "-v",
+        `/cache:${home}/.cache/huggingface`,
+        "-e",
+        "HF_TOKEN",
+        "-e",
+        "VLLM_SERVER_DEV_MODE",
+      ],
       ...["--entrypoint", "vllm", "vllm:v1", "serve", "/models/qwen3"],
     ]);
     expect(argv.join(" ")).not.toContain("notarealtoken");
