@@ -4,7 +4,7 @@
 import { basename } from "node:path";
 import type { UserErrorParts } from "../errors.ts";
 import { messageOf } from "../errors.ts";
-import { nowMs } from "../units.ts";
+import { epochMsOf, nowMs } from "../units.ts";
 import {
   type Elsewhere,
   edgeBytes,
@@ -327,9 +327,9 @@ async function clockOffsetMs(
 ): Promise<number | undefined> {
   let best: { readonly roundTripMs: number; readonly offsetMs: number } | undefined;
   for (let reading = 0; reading < clockReadings; reading += 1) {
-    const askedAt = performance.timeOrigin + nowMs();
+    const askedAt = epochMsOf(nowMs());
     const { reply } = await ask(limitMs);
-    const answeredAt = performance.timeOrigin + nowMs();
+    const answeredAt = epochMsOf(nowMs());
     // BusyBox's date knows no nanoseconds.
     if (!/^\d{19}$/.test(reply)) return undefined;
     const roundTripMs = answeredAt - askedAt;
