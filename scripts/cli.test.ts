@@ -48,6 +48,7 @@ describe("wrong use exits 2 and says how to mend it", () => {
     ["an experiment that does not exist", ["run", "experiments/nowhere.yaml"], /nowhere.yaml/],
     ["an unknown run", ["report", "nothing"], /nothing/],
     ["a report where there is no run", ["report"], /there is no run yet/],
+    ["a probe without a command", ["env", "--probe", " "], /--probe names no command/],
     ["an environment held against no run", ["env", "--against", "latest"], /there is no run yet/],
     [
       "an environment held against no file",

@@ -26,6 +26,12 @@ export async function captureAlone(
   const variants =
     experiment === undefined ? [] : (await readExperiment(experiment)).experiment.variants;
   const command = probe?.split(/\s+/).filter((word) => word !== "");
+  if (command?.length === 0) {
+    throw new UserError({
+      what: "--probe names no command",
+      mend: 'benchbook env --probe "ssh gpu-node-7"',
+    });
+  }
   const outside = command === undefined ? undefined : await connect(command, "--probe");
   try {
     return await captureEnvironment({
