@@ -1,11 +1,21 @@
 // Rules about the load: that the planned concurrency was reached, and that requests did not queue in
 // the engine. What the prefix cache did is in rules-cache.ts.
+import type { Load } from "../experiment/experiment.ts";
 import { counterGrowth } from "../stats/counters.ts";
 import type { TrialSamples } from "../stats/samples.ts";
 import type { TrialMetrics } from "../stats/trial-metrics.ts";
-import { achievedConcurrency, readingsIn, throughputWindow } from "../stats/window.ts";
+import {
+  achievedConcurrency,
+  arrivalsIn,
+  completionsIn,
+  edgesOf,
+  endsUnderLoad,
+  readingsIn,
+  throughputWindow,
+} from "../stats/window.ts";
 import { formatNumber } from "../units.ts";
 import {
+  type AuditInput,
   eachPoint,
   found,
   type MeasuredPoint,
@@ -21,16 +31,16 @@ export const loadRules: readonly Rule[] = [
   {
     id: "E2",
     severity: "block",
-    name: { zh: "实测并发", en: "Achieved concurrency" },
+    name: { zh: "实测负载", en: "Achieved load" },
     text: {
-      zh: "实测并发不低于计划并发的 95%；引擎看到的请求数与客户端一致",
-      en: "achieved concurrency reaches 95 % of the planned one, and the engine sees as many requests as the client",
+      zh: "闭环：实测并发不低于计划并发的 95%。开环：QPS 不低于到达速率的 95%，在途请求不增长。引擎看到的请求数与客户端一致",
+      en: "closed loop: achieved concurrency reaches 95 % of the planned one; open loop: QPS reaches 95 % of the offered rate and requests in flight do not grow; the engine sees as many requests as the client",
     },
     needs: {
       zh: "请求的发送与结束时刻，引擎读数",
       en: "send and end times of requests, engine gauges",
     },
-    check: (input) => eachPoint(input, checkConcurrency),
+    check: (input) => eachPoint(input, (measured) => checkLoad(input, measured)),
   },
   cacheRule,
   {
@@ -52,12 +62,106 @@ function valueIn(trial: TrialMetrics, key: string): number | undefined {
   return value?.kind === "value" ? value.value : undefined;
 }
 
-function checkConcurrency({ estimates, samples }: MeasuredPoint): readonly Outcome[] {
-  const { point, plannedConcurrency: planned } = estimates;
-  if (planned === undefined) {
-    return [notChecked(point, "开环负载没有计划并发", "an open loop has no planned concurrency")];
+function checkLoad({ plan }: AuditInput, measured: MeasuredPoint): readonly Outcome[] {
+  const { estimates, samples } = measured;
+  const { point, plannedConcurrency } = estimates;
+  const load = plan.points.find(({ name }) => name === point)?.load;
+  const reached =
+    plannedConcurrency === undefined
+      ? checkKeptUp(measured, load)
+      : checkConcurrency(estimates, plannedConcurrency);
+  const heldUp = samples.flatMap((trial) => checkEngineSees(point, trial));
+  return [...reached, ...heldUp.slice(0, 1)];
+}
+
+/** Whether the server answered as much as arrived. */
+function checkKeptUp(
+  { estimates: { point, trials }, samples }: MeasuredPoint,
+  load: Load | undefined,
+): readonly Outcome[] {
+  if (load?.kind === "ramp") {
+    return [notChecked(point, "爬坡期间速率一直在变，没有稳态", "a ramp has no steady state")];
   }
-  const achieved = estimates.trials
+  if (!samples.every(endsUnderLoad)) {
+    return [
+      notChecked(
+        point,
+        "窗口含排空，全部请求都在其中完成",
+        "the window holds the drain, so all that arrived was answered in it",
+      ),
+    ];
+  }
+  const valuesOf = (key: string): readonly number[] =>
+    trials.map((trial) => valueIn(trial, key)).filter((value) => value !== undefined);
+  const qps = meanOf(valuesOf("qps"));
+  const offered = meanOf(valuesOf("offered_rate"));
+  if (qps === undefined || offered === undefined || offered === 0) {
+    return [notChecked(point, "没有吞吐窗口", "there is no throughput window")];
+  }
+  const share = qps / offered;
+  const growth = meanOf(valuesOf("in_flight_growth")) ?? 0;
+  const isBelow = share < thresholds.keptUpShare.value;
+  const isSaturated = isBelow && isBeyondChance(samples);
+  if (!isBelow && !samples.every(grows)) return [];
+  const [seenQps, seenOffered] = [formatNumber(qps, 3), formatNumber(offered, 3)];
+  const grown = formatNumber(growth, 1);
+  return [
+    found({
+      severity: isSaturated ? "fail" : "warn",
+      where: point,
+      seen: {
+        zh: `${isSaturated ? "饱和" : "接近饱和"}：到达 ${seenOffered}/s，完成 ${seenQps}/s（${shareText(share).zh}），窗口内在途请求增长 ${grown} 个`,
+        en: `${isSaturated ? "saturated" : "nearly saturated"}: ${seenOffered}/s arrived and ${seenQps}/s completed (${shareText(share).en}); requests in flight grew by ${grown} over the window`,
+      },
+      expected: {
+        zh: "完成不低于到达的 95%，在途请求不增长",
+        en: "at least 95 % of what arrives completed, requests in flight level",
+      },
+      mend: {
+        zh: "时延随测量时长而增，不是稳态值：降低速率，或只把这一行当作吞吐上限来读",
+        en: "latencies grow with the length of the trial and are no steady values: lower the rate, or read the row as the most that is served",
+      },
+      evidence: { qps, offered, share, growth },
+    }),
+  ];
+}
+
+/**
+ * Whether more arrived than was answered by more than chance. At a steady load the requests in flight
+ * at two far instants are about Poisson, so their difference has a variance of twice their mean.
+ */
+function isBeyondChance(samples: readonly TrialSamples[]): boolean {
+  let shortfall = 0;
+  let variance = 0;
+  for (const trial of samples) {
+    const window = throughputWindow(trial);
+    if (window === undefined) continue;
+    shortfall += arrivalsIn(trial, window) - completionsIn(trial, window).length;
+    variance += 2 * edgesOf(trial, window).first;
+  }
+  return shortfall > 2 * Math.sqrt(variance);
+}
+
+/** Whether many more requests are in flight at the end of the window than at its begin. */
+function grows(trial: TrialSamples): boolean {
+  const window = throughputWindow(trial);
+  if (window === undefined) return false;
+  const { first, last } = edgesOf(trial, window);
+  return (
+    last > first * thresholds.inFlightGrowth.value &&
+    last - first > thresholds.inFlightGrowthFrom.value
+  );
+}
+
+function meanOf(values: readonly number[]): number | undefined {
+  return values.length === 0 ? undefined : values.reduce((a, b) => a + b) / values.length;
+}
+
+function checkConcurrency(
+  { point, trials }: MeasuredPoint["estimates"],
+  planned: number,
+): readonly Outcome[] {
+  const achieved = trials
     .map((trial) => valueIn(trial, "concurrency_achieved"))
     .filter((value) => value !== undefined);
   if (achieved.length === 0) {
@@ -89,8 +193,7 @@ function checkConcurrency({ estimates, samples }: MeasuredPoint): readonly Outco
       }),
     );
   }
-  const heldUp = samples.flatMap((trial) => checkEngineSees(point, trial));
-  return [...outcomes, ...heldUp.slice(0, 1)];
+  return outcomes;
 }
 
 /** Requests that the client has open and the engine neither runs nor queues are held up in between. */

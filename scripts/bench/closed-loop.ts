@@ -1,218 +1,158 @@
 // The closed loop: so many slots, each sends its next request when its last one ended. Runs on
 // events alone; whoever reads its records can't slow it.
-import { messageOf } from "../errors.ts";
-import type { Limits, Load } from "../experiment/experiment.ts";
-import type { Point } from "../experiment/plan.ts";
-import type { RequestSource } from "../workload/prompts.ts";
-import type { Client } from "./client.ts";
-import type { Cohort } from "./cohort.ts";
-import { failuresAllowed, isFailure, restAfterFailuresMs } from "./failures.ts";
-import type { PreparedAhead } from "./prepare-ahead.ts";
-import type { ClientReading, DriveSummary, RequestPhase, RequestRecord } from "./request-record.ts";
-import { startSelfMeter } from "./self-meter.ts";
+import { createCohort } from "./cohort.ts";
+import { isFailure, restAfterFailuresMs } from "./failures.ts";
+import { beginLoad, type LoadOptions, type RunningLoad } from "./load.ts";
+import type { RequestPhase, RequestRecord } from "./request-record.ts";
+import { createTally } from "./tally.ts";
+import { setPreciseTimer } from "./timer.ts";
 
-/** What is put on an engine in one trial, whatever the kind of load. */
-export interface LoadInput {
-  /** Loads that can be driven; an open loop joins here. */
-  readonly load: Extract<Load, { kind: "concurrency" }>;
-  readonly warmupRequests: number;
-  readonly measured: Point["measured"];
-  /** `handover`, the default of experiments: no drain before or after the measured requests. */
-  readonly window: "handover" | "fixed";
-  /** Asked in order, a wave ahead of need; an error of it ends the load. */
-  readonly source: RequestSource;
-  readonly limits: Limits;
-  /** Ends the load early; its reason (an Error or a text) becomes the outcome's. */
-  readonly signal: AbortSignal;
-  /** Called after every request; must be quick. */
-  readonly onProgress?: (progress: LoadProgress) => void;
-}
-
-export interface LoadProgress {
-  /** Of the latest dispatch. */
+/** A request that has its place in the load and may still wait to be made. */
+interface Place {
+  readonly ticket: number;
   readonly phase: RequestPhase;
-  /** Requests completed, of any phase. */
-  readonly completed: number;
-  readonly failed: number;
-  readonly inFlight: number;
-  /** Measured requests that ended, however. */
-  readonly measuredDone: number;
-  /** undefined: the measured window is a duration. */
-  readonly measuredTotal: number | undefined;
-  /** Of the request that ended last with output; undefined before. */
-  readonly ttftMs: number | undefined;
-}
-
-export interface LoadEnd {
-  readonly outcome: DriveSummary["outcome"];
-  /** When the last request ended. */
-  readonly endedAtMs: number;
-  /** The client's own state from the first measured dispatch on. */
-  readonly reading: ClientReading;
-}
-
-export interface ClosedLoopOptions {
-  readonly input: LoadInput;
-  readonly cohort: Cohort;
-  readonly requests: PreparedAhead;
-  readonly client: Client;
-  /** Milliseconds since the trial's zero. */
-  readonly sinceZero: () => number;
-  readonly onRecord: (record: RequestRecord) => void;
+  readonly dueAtMs: number;
 }
 
 interface Slot {
   failuresInARow: number;
-  rest: NodeJS.Timeout | undefined;
+  cancelRest: () => void;
+  /** The conversation that the slot holds, and its next turn. */
+  conversation: { readonly number: number; turn: number } | undefined;
+  place: Place | undefined;
 }
 
 /**
- * Runs a closed loop to its end; its first wave is handed to the client before this returns. Resolves
- * when nothing is in flight any more.
+ * Runs a closed loop; its first wave is handed to the client before this returns. A conversation
+ * keeps its slot from turn to turn, and ends early with a turn that fails. In a closed loop
+ * `dueAtMs` is when the slot became free; for the first wave, when the load began.
  *
- * @throws what preparing a request, or `onProgress`, threw, after all that is in flight was cancelled
+ * Of a trial that threads share each has its part of the slots; every dispatch, in whatever thread,
+ * takes the trial's next ticket, which is the request's index and decides its phase and prompt.
  */
-export function runClosedLoop(options: ClosedLoopOptions): Promise<LoadEnd> {
-  return new Promise((resolve, reject) => {
-    startClosedLoop(options, resolve, reject);
-  });
-}
-
-function startClosedLoop(
-  { input, cohort, requests, client, sinceZero, onRecord }: ClosedLoopOptions,
-  resolve: (end: LoadEnd) => void,
-  reject: (error: unknown) => void,
-): void {
-  const { signal, limits } = input;
+export function runClosedLoop(options: LoadOptions): RunningLoad {
+  const { input, sinceZero, setTimer = setPreciseTimer, tellOthers } = options;
+  const { source } = input;
+  const { thread, threads } = options.share ?? { thread: 0, threads: 1 };
+  if (input.load.kind !== "concurrency") throw new Error(`a ${input.load.kind} is no closed loop`);
   const { concurrency } = input.load;
+  const tally = createTally(options.memory);
+  const cohort = createCohort({ ...input, total: source.total }, tally);
   const slots = Array.from(
-    { length: concurrency },
-    (): Slot => ({ failuresInARow: 0, rest: undefined }),
+    { length: Math.ceil((concurrency - thread) / threads) },
+    (): Slot => ({
+      failuresInARow: 0,
+      cancelRest: () => undefined,
+      conversation: undefined,
+      place: undefined,
+    }),
   );
-  const waiting: Slot[] = [];
-  let meter = startSelfMeter();
-  let index = 0;
-  let completed = 0;
-  let failed = 0;
-  let ttftMs: number | undefined;
-  let isOver = false;
-
-  const end = (outcome: DriveSummary["outcome"], cancelCause: string): void => {
-    if (isOver) return;
-    isOver = true;
-    signal.removeEventListener("abort", onAbort);
-    for (const slot of slots) clearTimeout(slot.rest);
-    const reading = meter.stop();
-    client.cancelAll(cancelCause);
-    resolve({ outcome, endedAtMs: sinceZero(), reading });
-  };
-  const endComplete = (): void => {
-    end({ kind: "complete" }, "the window closed: the last measured request has ended");
-  };
-  const abort = (reason: string): void => {
-    end({ kind: "aborted", reason }, `the trial was ended: ${reason}`);
-  };
-  /** The caller's own code threw: the load ends, and its promise fails with that. */
-  const crash = (error: unknown): void => {
-    reject(error);
-    abort(messageOf(error));
-  };
-  const onAbort = (): void => {
-    abort(messageOf(signal.reason));
-  };
-
-  const tellProgress = (): void => {
-    try {
-      input.onProgress?.({
-        phase: cohort.phase,
-        completed,
-        failed,
-        inFlight: client.inFlight,
-        measuredDone: cohort.measuredDone,
-        measuredTotal: input.measured.kind === "count" ? input.measured.requests : undefined,
-        ttftMs,
-      });
-    } catch (error) {
-      crash(error);
-    }
-  };
+  /** Nothing to send until another request ends. */
+  let waiting: Slot[] = [];
+  /** Their request is not made yet. */
+  let starved: Slot[] = [];
 
   const useSlot = (slot: Slot, dueAtMs: number): void => {
-    if (isOver) return;
-    const isFirstMeasured = cohort.measuredDispatched === 0;
-    const step = cohort.next(sinceZero());
-    if (step.kind === "over") {
-      endComplete();
-    } else if (step.kind === "wait") {
-      waiting.push(slot);
-    } else {
-      if (step.phase === "measured" && isFirstMeasured) {
-        meter.stop();
-        meter = startSelfMeter();
-      }
-      try {
-        const prepared = requests.take();
-        const request = { index, phase: step.phase, dueAtMs, prepared };
-        index += 1;
-        client.send(request, (record) => {
-          freeSlot(slot, record);
-        });
-      } catch (error) {
-        crash(error);
-      }
+    if (life.isOver) return;
+    const holds = source.turns === 1 || takeConversation(slot);
+    const step = holds ? cohort.next(sinceZero()) : ({ kind: "none" } as const);
+    if (step.kind === "over") life.end({ kind: "complete" });
+    else if (step.kind === "wait") waiting.push(slot);
+    else if (step.kind === "none") retire();
+    else {
+      if (source.turns === 1) tally.add("tickets");
+      slot.place = { ticket: step.ticket, phase: step.phase, dueAtMs };
+      sendFrom(slot);
     }
   };
 
-  const freeSlot = (slot: Slot, record: RequestRecord): void => {
-    onRecord(record);
-    if (record.status === "completed") completed += 1;
-    if (isFailure(record)) failed += 1;
-    slot.failuresInARow = isFailure(record) ? slot.failuresInARow + 1 : 0;
-    ttftMs = ttftOf(record) ?? ttftMs;
-    const cohortIsOver = cohort.ended(record.phase, sinceZero());
-    tellProgress();
-    if (isOver) return;
+  const takeConversation = (slot: Slot): boolean => {
+    if (slot.conversation !== undefined) return true;
+    const number = tally.add("conversations") - 1;
+    tally.add("tickets", source.turns);
+    if (source.total !== undefined && (number + 1) * source.turns > source.total) return false;
+    slot.conversation = { number, turn: 0 };
+    return true;
+  };
 
-    const finished = completed + failed;
-    const { failureShare } = limits;
-    const isLast = cohortIsOver;
-    if (failed > failuresAllowed({ failureShare, concurrency, finished, isLast })) {
-      abort(
-        `${failed} of ${finished} requests failed (limits.failures); the last one: ${wordsOf(record)}`,
-      );
+  const sendFrom = (slot: Slot): void => {
+    const { place, conversation } = slot;
+    if (place === undefined) return;
+    const { ticket, phase, dueAtMs } = place;
+    const prepared = source.request(
+      conversation === undefined ? ticket : conversation.number * source.turns + conversation.turn,
+    );
+    if (prepared === undefined) {
+      starved.push(slot);
       return;
     }
-    if (cohortIsOver) {
-      endComplete();
-      return;
-    }
-    for (const other of waiting.splice(0)) useSlot(other, record.endedAtMs);
+    slot.place = undefined;
+    life.send({ index: ticket, phase, dueAtMs, prepared }, (record) => {
+      const counted = cohort.ended(phase, record.endedAtMs);
+      if (counted === "drained" && input.window === "fixed") tellOthers?.();
+      return {
+        isLast: counted === "over",
+        follow: () => {
+          free(slot, record);
+        },
+      };
+    });
+  };
+
+  const free = (slot: Slot, record: RequestRecord): void => {
+    if (input.window === "fixed") wake(record.endedAtMs);
+    endTurn(slot, record);
+    slot.failuresInARow = isFailure(record) ? slot.failuresInARow + 1 : 0;
     const restMs = restAfterFailuresMs(slot.failuresInARow);
     const dueAtMs = record.endedAtMs + restMs;
     if (restMs === 0) useSlot(slot, dueAtMs);
     else
-      slot.rest = setTimeout(() => {
-        useSlot(slot, dueAtMs);
+      slot.cancelRest = setTimer(() => {
+        life.run(() => {
+          useSlot(slot, dueAtMs);
+        });
       }, restMs);
   };
 
-  if (signal.aborted) {
-    onAbort();
-    return;
-  }
-  signal.addEventListener("abort", onAbort);
-  const openedAtMs = sinceZero();
-  for (const slot of slots) useSlot(slot, openedAtMs);
-}
+  const endTurn = (slot: Slot, record: RequestRecord): void => {
+    const { conversation } = slot;
+    if (conversation === undefined) return;
+    conversation.turn += 1;
+    if (isFailure(record) || conversation.turn === source.turns) slot.conversation = undefined;
+  };
 
-function ttftOf({ chunksAtMs, sentAtMs }: RequestRecord): number | undefined {
-  const firstAtMs = chunksAtMs[0];
-  return firstAtMs === undefined || sentAtMs === undefined ? undefined : firstAtMs - sentAtMs;
-}
+  /** A slot for which there is no request any more. */
+  const retire = (): void => {
+    if (tally.add("retired") < concurrency) return;
+    const { measuredDone } = cohort;
+    const reason = `the workload has no more requests: ${measuredDone} were measured`;
+    life.end({ kind: "aborted", reason });
+  };
 
-/** "HTTP 503: no capacity", for the reason of an aborted trial. */
-function wordsOf(record: RequestRecord): string {
-  if (record.status === "rejected")
-    return `HTTP ${record.httpStatus}: ${record.body.slice(0, 300)}`;
-  return "cause" in record ? record.cause.slice(0, 300) : record.status;
+  const wake = (atMs: number): void => {
+    const woken = waiting;
+    waiting = [];
+    for (const slot of woken) useSlot(slot, atMs);
+  };
+
+  const life = beginLoad(options, tally, {
+    poked() {
+      const hungry = starved;
+      starved = [];
+      for (const slot of hungry) if (!life.isOver) sendFrom(slot);
+      wake(sinceZero());
+    },
+    stopped() {
+      for (const slot of slots) slot.cancelRest();
+    },
+    expected: () => 2 * concurrency,
+  });
+  source.onMore(() => {
+    life.running.poke();
+  });
+  life.run(() => {
+    const openedAtMs = sinceZero();
+    for (const slot of slots) useSlot(slot, openedAtMs);
+  });
+  return life.running;
 }

@@ -3,7 +3,7 @@
 // the rest is, so that all mistakes are shown at once.
 import { childValue, valueAt } from "./json-schema.ts";
 import { nearest } from "./nearest.ts";
-import { slugOf, slugOfFile } from "./slug.ts";
+import { rampName, slugOf, traceName } from "./slug.ts";
 import type { Mistake, WrittenPath } from "./written.ts";
 
 /** Kinds that run without settings: a variant may name them although `engines` does not. */
@@ -29,7 +29,7 @@ export function findContradictions(written: unknown): readonly Mistake[] {
     ...[...workloads].flatMap(([name, workload]) =>
       sharedBeyondInput(workload, ["workloads", name]),
     ),
-    ...sameTraces(valueAt(written, ["loads", "trace"])),
+    ...sameLoads(written),
   ];
 }
 
@@ -138,19 +138,51 @@ function sharedBeyondInput(workload: unknown, path: WrittenPath): readonly Mista
   ];
 }
 
-/** Points are called after their trace, and c40 or r2.5 after a concurrency or a rate. */
-function sameTraces(traces: unknown): readonly Mistake[] {
-  const files = (Array.isArray(traces) ? traces : [traces]).filter(
-    (file) => typeof file === "string",
-  );
-  const names = files.map(slugOfFile);
-  return files.flatMap((file, index): Mistake[] => {
-    const name = names[index] ?? "trace";
+/** Points are called after their trace or ramp, and c40 or r2.5 after a concurrency or a rate. */
+function sameLoads(written: unknown): readonly Mistake[] {
+  const named = [
+    ...itemsAt(written, ["loads", "ramp"]).map(({ item, path }) => ({
+      path,
+      name: rampNameOf(item),
+      what: "this ramp",
+      mend: "take one of the two out",
+    })),
+    ...itemsAt(written, ["loads", "trace"]).map(({ item, path }) => {
+      const file = typeof item === "string" ? item : childValue(item, "file");
+      const speed = childValue(item, "speed") ?? 1;
+      const isNamed = typeof file === "string" && typeof speed === "number";
+      return {
+        path,
+        name: isNamed ? traceName(file, speed) : undefined,
+        what: `the trace ${String(file)}`,
+        mend: "give the file another name",
+      };
+    }),
+  ];
+  const names = named.map(({ name }) => name);
+  return named.flatMap(({ path, name, what, mend }, index): Mistake[] => {
+    if (name === undefined) return [];
     if (names.indexOf(name) === index && !/^[cr]\d+$/.test(name)) return [];
-    const path = Array.isArray(traces) ? ["loads", "trace", index] : ["loads", "trace"];
-    const what = `points under the trace ${file} would be called ${name}, as others are`;
-    return [{ path, part: "value", what, mend: "give the file another name" }];
+    const told = `points under ${what} would be called ${name}, as others are`;
+    return [{ path, part: "value", what: told, mend }];
   });
+}
+
+function rampNameOf(ramp: unknown): string | undefined {
+  const [from, to, duration] = ["from", "to", "duration"].map((key) => childValue(ramp, key));
+  const isWhole =
+    typeof from === "number" && typeof to === "number" && typeof duration === "string";
+  return isWhole ? rampName({ from, to, duration }) : undefined;
+}
+
+/** The items of a list, or the one value that stands there instead of one. */
+function itemsAt(
+  written: unknown,
+  path: WrittenPath,
+): readonly { readonly item: unknown; readonly path: WrittenPath }[] {
+  const value = valueAt(written, path);
+  if (!Array.isArray(value)) return value === undefined ? [] : [{ item: value, path }];
+  return value.map((item: unknown, index) => ({ item, path: [...path, index] }));
 }
 
 /** The engine that a variant names, else the only one; undefined where it is not defined. */

@@ -1,11 +1,13 @@
 // From what a person wrote, already known to be valid, to the complete experiment: every default
 // filled in and listed, every quantity in one unit.
 import type {
+  Arrivals,
   CachePolicy,
   EngineSpec,
   Experiment,
   ExternalEngine,
   LengthSpec,
+  Limits,
   Load,
   LocalText,
   Measure,
@@ -27,7 +29,7 @@ import type {
   WrittenVariant,
   WrittenWorkload,
 } from "./schema.ts";
-import { slugOfFile } from "./slug.ts";
+import { rampName, slugOfFile, traceName } from "./slug.ts";
 
 type FilledDefault = ReadExperiment["defaults"][number];
 
@@ -77,7 +79,7 @@ export function completeExperiment(
   });
   const workloads = completeWorkloads(written.workloads, namesOf("workloads"), fill);
   const loads = completeLoads(written.loads, fill);
-  const { limits, telemetry, report } = writtenDefaults;
+  const { telemetry, report } = writtenDefaults;
   const experiment: Experiment = {
     version: 1,
     name,
@@ -89,10 +91,14 @@ export function completeExperiment(
     exclude: listOf(written.exclude ?? []),
     measure: completeMeasure(written.measure ?? {}, fill),
     slo: completeSlo(written.slo ?? {}, fill),
-    limits: {
-      requestMs: durationMs(fill("limits.request", written.limits?.request, limits.request)),
-      stallMs: durationMs(fill("limits.stall", written.limits?.stall, limits.stall)),
-      failureShare: shareOf(fill("limits.failures", written.limits?.failures, limits.failures)),
+    limits: completeLimits(written.limits ?? {}, fill),
+    client: {
+      threads: fill("client.threads", written.client?.threads, writtenDefaults.client.threads),
+      calibrate: fill(
+        "client.calibrate",
+        written.client?.calibrate,
+        writtenDefaults.client.calibrate,
+      ),
     },
     telemetry: {
       gpuMs: durationMs(fill("telemetry.gpu", written.telemetry?.gpu, telemetry.gpu)),
@@ -258,15 +264,15 @@ function completeWorkloads(
   fill: Fill,
 ): readonly Workload[] {
   if (written === undefined) {
-    const { input, output, cache, endpoint } = writtenDefaults;
+    const { input, output, cache, endpoint, turns } = writtenDefaults;
     const name = `${input}-${output}`;
     fill(
       `workloads.${name}`,
       undefined,
-      { input, output, cache, endpoint },
+      { input, output, cache, endpoint, turns },
       "no workload is written",
     );
-    return [completeWorkload(name, { input, output, cache, endpoint }, fill)];
+    return [completeWorkload(name, { input, output, cache, endpoint, turns }, fill)];
   }
   return names.flatMap((name) => {
     const workload = written[name];
@@ -281,11 +287,17 @@ function completeWorkload(name: string, written: WrittenWorkload, fill: Fill): W
     name,
     input:
       typeof input === "object" && "dataset" in input
-        ? { kind: "dataset", path: input.dataset }
+        ? {
+            kind: "dataset",
+            path: input.dataset,
+            longestTokens: input.longest,
+            repeat: fill(`${path}.input.repeat`, input.repeat, writtenDefaults.repeat),
+          }
         : lengthOf(input),
     output: lengthOf(fill(`${path}.output`, written.output, writtenDefaults.output)),
     cache: cacheOf(fill(`${path}.cache`, written.cache, writtenDefaults.cache)),
     endpoint: fill(`${path}.endpoint`, written.endpoint, writtenDefaults.endpoint),
+    turns: fill(`${path}.turns`, written.turns, writtenDefaults.turns),
   };
 }
 
@@ -303,13 +315,13 @@ function cacheOf(written: NonNullable<WrittenWorkload["cache"]>): CachePolicy {
 }
 
 function completeLoads(written: WrittenExperiment["loads"], fill: Fill): readonly Load[] {
-  const { concurrency, rate, trace } = fill("loads", written, {
+  const { concurrency, rate, ramp, trace } = fill("loads", written, {
     concurrency: [...writtenDefaults.concurrency],
   });
   const arrivals =
-    rate === undefined
-      ? writtenDefaults.arrivals
-      : fill("loads.arrivals", written?.arrivals, writtenDefaults.arrivals);
+    rate === undefined && ramp === undefined
+      ? arrivalsOf(writtenDefaults.arrivals, fill)
+      : arrivalsOf(fill("loads.arrivals", written?.arrivals, writtenDefaults.arrivals), fill);
   return [
     ...listOf(concurrency ?? []).map(
       (streams): Load => ({ kind: "concurrency", concurrency: streams }),
@@ -317,10 +329,37 @@ function completeLoads(written: WrittenExperiment["loads"], fill: Fill): readonl
     ...listOf(rate ?? []).map(
       (requestRatePerS): Load => ({ kind: "rate", requestRatePerS, arrivals }),
     ),
-    ...listOf(trace ?? []).map(
-      (path): Load => ({ kind: "trace", name: slugOfFile(path) ?? "trace", path }),
+    ...listOf(ramp ?? []).map(
+      (one): Load => ({
+        kind: "ramp",
+        name: rampName(one),
+        fromPerS: one.from,
+        toPerS: one.to,
+        durationMs: durationMs(one.duration),
+        arrivals,
+      }),
     ),
+    ...listOf(trace ?? []).map((one): Load => {
+      const { file, speed } =
+        typeof one === "string" ? { file: one, speed: writtenDefaults.speed } : one;
+      return { kind: "trace", name: traceName(file, speed), path: file, speed };
+    }),
   ];
+}
+
+function arrivalsOf(
+  written: NonNullable<NonNullable<WrittenExperiment["loads"]>["arrivals"]>,
+  fill: Fill,
+): Arrivals {
+  if (typeof written === "object")
+    return "gamma" in written
+      ? { kind: "gamma", shape: written.gamma }
+      : { kind: "burst", size: written.burst };
+  if (written !== "gamma") return { kind: written };
+  return {
+    kind: "gamma",
+    shape: fill("loads.arrivals.gamma", undefined, writtenDefaults.gammaShape),
+  };
 }
 
 function listOf<Item>(written: Item | readonly Item[]): readonly Item[] {
@@ -380,6 +419,25 @@ function requestsOf(
   if (written === "auto") return { kind: "auto" };
   if (typeof written === "number") return { kind: "count", count: written };
   return { kind: "duration", durationMs: durationMs(written.duration) };
+}
+
+function completeLimits(written: NonNullable<WrittenExperiment["limits"]>, fill: Fill): Limits {
+  const { limits } = writtenDefaults;
+  const failures = fill("limits.failures", written.failures, limits.failures);
+  const { share, count } =
+    typeof failures === "object"
+      ? failures
+      : typeof failures === "number"
+        ? { share: undefined, count: failures }
+        : { share: failures, count: undefined };
+  return {
+    requestMs: durationMs(fill("limits.request", written.request, limits.request)),
+    stallMs: durationMs(fill("limits.stall", written.stall, limits.stall)),
+    // Where only a number is written, no share ends a trial.
+    failureShare: share === undefined ? 1 : shareOf(share),
+    failureCount: count,
+    trialMs: written.trial === undefined ? undefined : durationMs(written.trial),
+  };
 }
 
 function completeSlo(

@@ -35,18 +35,40 @@ function engineContent(engine: EngineSpec): object {
   }
 }
 
-/** What of a workload decides its requests: not its name. */
-export function workloadContent({ input, output, cache, endpoint }: Workload): object {
-  return { input, output, cache, endpoint };
+/** What of a workload decides its requests: not its name. What came later is named where it is used. */
+export function workloadContent({ input, output, cache, endpoint, turns }: Workload): object {
+  return { input, output, cache, endpoint, ...(turns === 1 ? {} : { turns }) };
 }
 
-/** What of a load decides when requests are sent: not the place of its trace. */
+/** What of a load decides when requests are sent: not the place of its trace, nor a ramp's name. */
 export function loadContent(load: Load): object {
-  return load.kind === "trace" ? { kind: load.kind, name: load.name } : load;
+  switch (load.kind) {
+    case "concurrency":
+    case "rate":
+      return load;
+    case "ramp": {
+      const { kind, fromPerS, toPerS, durationMs, arrivals } = load;
+      return { kind, fromPerS, toPerS, durationMs, arrivals };
+    }
+    case "trace":
+      return { kind: load.kind, name: load.name, speed: load.speed };
+  }
 }
 
 /** What else of an experiment decides how a trial is measured. */
 export function protocolContent({ measure, limits }: Experiment): object {
   const { window, order, keep } = measure;
-  return { window, order, keep, limits };
+  const { requestMs, stallMs, failureShare, failureCount, trialMs } = limits;
+  return {
+    window,
+    order,
+    keep,
+    limits: {
+      requestMs,
+      stallMs,
+      failureShare,
+      ...(failureCount === undefined ? {} : { failureCount }),
+      ...(trialMs === undefined ? {} : { trialMs }),
+    },
+  };
 }

@@ -88,13 +88,14 @@ const namedLoads = ({ loads }: Experiment) =>
 
 const protocolOf = ({ measure: { window, warmup } }: Experiment): object => ({ window, warmup });
 
-const extentOf = ({ only, exclude, measure, limits, telemetry }: Experiment): object => {
+const extentOf = ({ only, exclude, measure, limits, client, telemetry }: Experiment): object => {
   const { rounds, repeats, requests, percentiles, order, keep, seed } = measure;
   return {
     only,
     exclude,
     measure: { rounds, repeats, requests, percentiles, order, keep, seed },
     limits,
+    client,
     telemetry,
   };
 };

@@ -106,22 +106,60 @@ export type CachePolicy =
   | { readonly kind: "shared"; readonly tokens: number }
   | { readonly kind: "warm" };
 
+/** Recorded prompts instead of made-up ones. */
+export interface DatasetSpec {
+  readonly kind: "dataset";
+  /** Relative to the project. */
+  readonly path: string;
+  /** Prompts above this many tokens are left out, and that is said; undefined: only those that the engine can't take. */
+  readonly longestTokens: number | undefined;
+  /** Whether prompts are sent again once all were: what is sent again hits the prefix cache. */
+  readonly repeat: boolean;
+}
+
 export interface Workload {
   readonly name: string;
-  readonly input: LengthSpec | { readonly kind: "dataset"; readonly path: string };
+  readonly input: LengthSpec | DatasetSpec;
   readonly output: LengthSpec;
   readonly cache: CachePolicy;
   readonly endpoint: "completions" | "chat";
+  /**
+   * Turns of each conversation, 1: independent requests. `input` is then what each turn adds; a turn
+   * carries all earlier ones, with made-up answers of the planned length in between.
+   */
+  readonly turns: number;
 }
 
+/** How the gaps between arrivals of an open loop are distributed; their mean is 1 / rate. */
+export type Arrivals =
+  | { readonly kind: "constant" }
+  | { readonly kind: "poisson" }
+  /** Below 1 burstier than Poisson, above 1 steadier; vLLM's --burstiness. */
+  | { readonly kind: "gamma"; readonly shape: number }
+  /** So many at the same instant, at even distances. */
+  | { readonly kind: "burst"; readonly size: number };
+
 export type Load =
+  /** Closed loop: so many streams, each sends its next request when its last one ended. */
   | { readonly kind: "concurrency"; readonly concurrency: number }
+  /** Open loop: requests arrive whether or not earlier ones were answered. */
+  | { readonly kind: "rate"; readonly requestRatePerS: number; readonly arrivals: Arrivals }
+  /** Open loop whose rate grows evenly from one to the other. */
   | {
-      readonly kind: "rate";
-      readonly requestRatePerS: number;
-      readonly arrivals: "constant" | "poisson" | "gamma";
+      readonly kind: "ramp";
+      readonly name: string;
+      readonly fromPerS: number;
+      readonly toPerS: number;
+      readonly durationMs: number;
+      readonly arrivals: Arrivals;
     }
-  | { readonly kind: "trace"; readonly name: string; readonly path: string };
+  /** Open loop of recorded arrivals and lengths; speed 2 replays in half the time. */
+  | {
+      readonly kind: "trace";
+      readonly name: string;
+      readonly path: string;
+      readonly speed: number;
+    };
 
 export type RoundsSpec =
   | { readonly kind: "fixed"; readonly count: number }
@@ -162,6 +200,18 @@ export interface Limits {
   readonly stallMs: number;
   /** Share of failed requests (0..1) beyond which a trial is ended. */
   readonly failureShare: number;
+  /** Failed requests beyond which a trial is ended, whatever their share; undefined: no such limit. */
+  readonly failureCount: number | undefined;
+  /** Longest a whole trial may take; undefined: no such limit. */
+  readonly trialMs: number | undefined;
+}
+
+/** The measuring program itself. */
+export interface ClientSpec {
+  /** Threads that share the streams; `auto`: as many as the calibration says that the load needs. */
+  readonly threads: number | "auto";
+  /** Whether the client's own error is measured before the run, where it is not known yet. */
+  readonly calibrate: boolean;
 }
 
 export interface Stated {
@@ -194,6 +244,7 @@ export interface Experiment {
   readonly measure: Measure;
   readonly slo: readonly SloLimit[];
   readonly limits: Limits;
+  readonly client: ClientSpec;
   readonly telemetry: { readonly gpuMs: number; readonly engineMs: number };
   readonly environment:
     | { readonly kind: "local" }

@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { makePlan, planSummary } from "./plan.ts";
+import { makePlan } from "./plan.ts";
+import { planSummary } from "./plan-summary.ts";
 import { readExperiment } from "./read-experiment.ts";
 
 const folder = join(import.meta.dirname, "../../experiments");

@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../errors.ts";
 import type { Experiment } from "./experiment.ts";
-import { allPoints, makePlan, missingRounds, planSummary, type Trial } from "./plan.ts";
+import { allPoints, makePlan, missingRounds, type Trial } from "./plan.ts";
+import { planSummary } from "./plan-summary.ts";
 import { readExperiment } from "./read-experiment.ts";
 
 async function experimentOf(text: string): Promise<Experiment> {
@@ -87,7 +88,9 @@ describe("how much is measured", () => {
       .points.slice(0, 3)
       .map(({ warmupRequests, measured }) => [
         warmupRequests,
-        measured.kind === "count" ? measured.requests : measured.durationMs,
+        measured.kind === "count"
+          ? measured.requests
+          : measured.kind === "duration" && measured.durationMs,
       ]);
 
   it("three requests a stream, and enough for p90 over all rounds", async () => {
@@ -158,6 +161,26 @@ describe("how much is measured", () => {
     expect(points).toMatchObject([
       { warmupRequests: 25, measured: { kind: "count", requests: 150 } },
     ]);
+  });
+
+  it("a whole ramp after ten seconds of its first rate, and a whole trace after nothing", async () => {
+    const rest =
+      "loads: { ramp: { from: 0.5, to: 20, duration: 120 s }, trace: { file: Chat.jsonl, speed: 2 } }";
+    const { points } = makePlan(
+      await experimentOf(`variants: { a: { model: m } }\n${rest}\nmeasure: { requests: 7 }`),
+    );
+    expect(points).toMatchObject([
+      {
+        name: "a/ramp-0.5-20-120s",
+        warmupRequests: 5,
+        measured: { kind: "duration", durationMs: 120_000 },
+      },
+      { name: "a/chat-x2", warmupRequests: 0, measured: { kind: "count", requests: 7 } },
+    ]);
+    const whole = makePlan(
+      await experimentOf("variants: { a: { model: m } }\nloads: { trace: chat.jsonl }"),
+    );
+    expect(whole.points).toMatchObject([{ warmupRequests: 0, measured: { kind: "all" } }]);
   });
 });
 
@@ -354,5 +377,31 @@ describe("planSummary", () => {
       "p90 needs 36 requests over all rounds; too few at fp8/c1, fp8/c4, fp8/c16, q8/c1, q8/c4, q8/c16",
       "workload w sends identical prompts: no point of it can be called valid",
     ]);
+  });
+});
+
+describe("what people are told of open loops", () => {
+  it("how many requests are expected, how long they arrive, and what a ramp does not give", async () => {
+    const { rows, notes } = planSummary(
+      makePlan(
+        await experimentOf(
+          "variants: { a: { model: m } }\nloads: { rate: 2.5, ramp: { from: 1, to: 20, duration: 120 s }, trace: chat.jsonl }",
+        ),
+      ),
+    );
+    expect(rows.map(({ requestsPerTrial, requests }) => [requestsPerTrial, requests])).toEqual([
+      ["150 (25 before)", "525"],
+      // 10 before, and 10.5 a second for 120 s; three rounds.
+      ["2 min (10 before)", "about 3,810"],
+      ["whole trace", "as many as it has"],
+    ]);
+    // (10 + 60) s at the rate and (10 + 120) s of the ramp, three rounds: 600 s.
+    expect(notes).toContain(
+      "requests arrive for 10 min in all under rates and ramps; starts and last answers come on top",
+    );
+    expect(notes).toContain(
+      "a ramp is measured as a whole and gives no steady values: a/ramp-1-20-120s",
+    );
+    expect(notes.filter((note) => note.startsWith("filler"))).toEqual([]);
   });
 });

@@ -1,6 +1,5 @@
 // From an experiment to everything that will be measured, in order: rounds, starts, trials.
 import { UserError } from "../errors.ts";
-import { formatDuration, formatNumber } from "../units.ts";
 import {
   contentId,
   loadContent,
@@ -22,10 +21,14 @@ export interface Point {
   readonly load: Load;
   /** Requests before the window. */
   readonly warmupRequests: number;
-  /** Requests of the measured cohort per trial, or how long requests are dispatched into it. */
+  /**
+   * Requests of the measured cohort per trial, or how long requests are dispatched into it; in an open
+   * loop, how long they arrive for it. `all`: what a trace has after its warm-up.
+   */
   readonly measured:
     | { readonly kind: "count"; readonly requests: number }
-    | { readonly kind: "duration"; readonly durationMs: number };
+    | { readonly kind: "duration"; readonly durationMs: number }
+    | { readonly kind: "all" };
 }
 
 /** One point in one round (and repeat). */
@@ -186,13 +189,14 @@ export function allPoints({ variants, workloads, loads, measure }: Experiment): 
   );
 }
 
-/** The last part of a point's name: c40, r2.5, or the trace's name. */
+/** The last part of a point's name: c40, r2.5, ramp-1-20-120s, or the trace's name. */
 export function loadName(load: Load): string {
   switch (load.kind) {
     case "concurrency":
       return `c${load.concurrency}`;
     case "rate":
       return `r${load.requestRatePerS}`;
+    case "ramp":
     case "trace":
       return load.name;
   }
@@ -237,13 +241,13 @@ const openLoop = { warmupS: 10, windowS: 60 } as const;
 function warmupOf(load: Load, { warmup, window }: Measure): number {
   if (warmup !== "auto") return warmup;
   if (window === "fixed" || load.kind === "trace") return 0;
-  return load.kind === "concurrency"
-    ? 2 * load.concurrency
-    : Math.ceil(openLoop.warmupS * load.requestRatePerS);
+  if (load.kind === "concurrency") return 2 * load.concurrency;
+  return Math.ceil(openLoop.warmupS * firstRatePerS(load));
 }
 
 function measuredOf(load: Load, workload: Workload, measure: Measure): Point["measured"] {
   const { requests } = measure;
+  if (load.kind === "ramp") return { kind: "duration", durationMs: load.durationMs };
   if (requests.kind === "duration") return { kind: "duration", durationMs: requests.durationMs };
   if (requests.kind === "count") return { kind: "count", requests: requests.count };
   const needed = Math.ceil(requestsNeeded(measure) / (roundsForSure(measure) * measure.repeats));
@@ -262,8 +266,13 @@ function measuredOf(load: Load, workload: Workload, measure: Measure): Point["me
         requests: Math.max(Math.ceil(openLoop.windowS * load.requestRatePerS), needed),
       };
     case "trace":
-      return { kind: "count", requests: needed };
+      return { kind: "all" };
   }
+}
+
+/** Requests per second with which an open loop's arrivals begin. */
+export function firstRatePerS(load: Extract<Load, { kind: "rate" | "ramp" }>): number {
+  return load.kind === "rate" ? load.requestRatePerS : load.fromPerS;
 }
 
 /** Requests over all rounds with which every percentile asked for has an interval. */
@@ -272,7 +281,7 @@ function requestsNeeded({ percentiles }: Measure): number {
 }
 
 /** Rounds that are measured even when the target is reached early. */
-function roundsForSure({ rounds }: Measure): number {
+export function roundsForSure({ rounds }: Measure): number {
   return rounds.kind === "fixed" ? rounds.count : rounds.min;
 }
 
@@ -337,104 +346,4 @@ function withTwins<Item extends { readonly name: string }>(
       return [item.name, twin === 0 ? content : { content, twin }];
     }),
   );
-}
-
-// What people are told of a plan
-
-export interface PlanSummary {
-  readonly title: string;
-  readonly rows: readonly {
-    readonly point: string;
-    /** "24 (8 before)": measured, and warm-up before them. */
-    readonly requestsPerTrial: string;
-    readonly trials: number;
-    /** Warm-up and measured, over all trials. */
-    readonly requests: string;
-  }[];
-  /** One line a round: its starts in order, each with its loads. */
-  readonly order: readonly string[];
-  readonly starts: number;
-  /** Every trial, in order. */
-  readonly trials: readonly Trial[];
-  /** Warm-up and measured, over all trials; without what a trial of a fixed duration sends. */
-  readonly requests: number;
-  readonly notes: readonly string[];
-}
-
-/** What `benchbook plan` shows of a plan. */
-export function planSummary(plan: Plan): PlanSummary {
-  const { experiment, points, rounds, roundCount } = plan;
-  const trialsPerPoint = roundCount * experiment.measure.repeats;
-  const rows = points.map(({ name, warmupRequests, measured }) => {
-    const before = warmupRequests === 0 ? "" : ` (${warmupRequests} before)`;
-    const all = requestsOf(warmupRequests, measured) * trialsPerPoint;
-    const ofDuration = measured.kind === "duration";
-    return {
-      point: name,
-      requestsPerTrial: `${ofDuration ? formatDuration(measured.durationMs) : measured.requests}${before}`,
-      trials: trialsPerPoint,
-      requests: ofDuration ? "as many as fit" : formatNumber(all, 0),
-    };
-  });
-  const requests = points.reduce((sum, { warmupRequests, measured }) => {
-    return sum + requestsOf(warmupRequests, measured) * trialsPerPoint;
-  }, 0);
-  const starts = rounds.flatMap((round) => round.starts);
-  return {
-    title: experiment.title.en,
-    rows,
-    order: rounds.map(describeRound),
-    starts: starts.length,
-    trials: starts.flatMap(({ trials }) => trials),
-    requests,
-    notes: planNotes(plan),
-  };
-}
-
-function requestsOf(warmupRequests: number, measured: Point["measured"]): number {
-  return warmupRequests + (measured.kind === "count" ? measured.requests : 0);
-}
-
-function describeRound({ round, starts }: Round): string {
-  const described = starts.map(({ variant, trials }) => {
-    const loads = trials.map(({ point }) => point.slice(variant.length + 1));
-    return `${variant}: ${loads.join(" ")}`;
-  });
-  return `round ${round}  ${described.join(" | ")}`;
-}
-
-function planNotes({ experiment, points, roundCount }: Plan): readonly string[] {
-  const { measure, workloads } = experiment;
-  const notes: string[] = [];
-  if (measure.rounds.kind === "until") {
-    const { target, min } = measure.rounds;
-    notes.push(
-      `rounds end after ${min} or more, once every interval is within ${Number((target * 100).toPrecision(6))} % of its mean`,
-    );
-  }
-  if (roundCount === 1)
-    notes.push("one round measures no spread between rounds: no confidence intervals");
-  if (measure.keep)
-    notes.push("one engine life for all rounds: the spread between restarts is not measured");
-  if (measure.window === "handover") {
-    notes.push(
-      "filler requests hold the load while the last measured ones end: about one more a stream",
-    );
-  }
-  const trials = roundsForSure(measure) * measure.repeats;
-  for (const percentile of measure.percentiles) {
-    const needed = percentileFloor(percentile);
-    const short = points.filter(
-      ({ measured }) => measured.kind === "count" && measured.requests * trials < needed,
-    );
-    if (short.length === 0) continue;
-    notes.push(
-      `p${percentile} needs ${needed} requests over all rounds; too few at ${short.map(({ name }) => name).join(", ")}`,
-    );
-  }
-  for (const { name, cache } of workloads) {
-    if (cache.kind === "warm")
-      notes.push(`workload ${name} sends identical prompts: no point of it can be called valid`);
-  }
-  return notes;
 }

@@ -152,18 +152,81 @@ describe("impossible values", () => {
     ["loads: { rate: 0 }", "loads.rate must be", "write rate: [1, 2, 4]"],
     [
       "loads: {}",
-      "none of concurrency, rate, trace is written",
+      "none of concurrency, rate, ramp, trace is written",
       "write concurrency: [1, 4, 16], or rate: [1, 2, 4], or trace: data/chat.jsonl",
     ],
     [
       "loads: { concurrency: 1, arrivals: poisson }",
-      "no rate is written",
+      "arrivals says how requests of a rate or ramp arrive, and none is written",
       "write rate: [1, 2, 4] beside it, or take arrivals out",
+    ],
+    [
+      "loads: { rate: 1, arrivals: posson }",
+      'must be constant, poisson, gamma, { gamma: shape } or { burst: size }, got "posson"',
+      "did you mean poisson?",
+    ],
+    [
+      "loads: { rate: 1, arrivals: { burst: 1 } }",
+      "loads.arrivals.burst must be",
+      "write burst: 8",
+    ],
+    [
+      "loads: { ramp: { from: 1, to: 20 } }",
+      "loads.ramp.duration is missing",
+      "write duration: 120 s",
+    ],
+    [
+      "loads: { ramp: { from: 0, to: 20, duration: 120 s } }",
+      "loads.ramp.from must be a number above 0",
+      "write from: 1",
+    ],
+    [
+      "loads: { ramp: [{ from: 1, to: 2, duration: 2 min }, { from: 1, to: 2, duration: 120 s }] }",
+      "points under this ramp would be called ramp-1-2-120s, as others are",
+      "take one of the two out",
     ],
     [
       "loads: { trace: [a/x.jsonl, b/x.jsonl] }",
       "would be called x, as others are",
       "give the file another name",
+    ],
+    [
+      "loads: { trace: [{ file: a/x.jsonl, speed: 2 }, { file: b/x.jsonl, speed: 2 }] }",
+      "would be called x-x2, as others are",
+      "give the file another name",
+    ],
+    ["limits: { failures: 101% }", "a share must be from 0% to 100%", "write another value"],
+    ["limits: { failures: {} }", "no limit is written", "write { share: 1%, count: 20 }"],
+    [
+      "limits: { trial: 30 }",
+      "limits.trial must be",
+      'write "30 s" for 30 seconds, or "30 ms" for milliseconds',
+    ],
+    [
+      "client: { threads: 0 }",
+      "client.threads must be auto, or threads from 1 to 64, got 0",
+      "write threads: auto",
+    ],
+    [
+      "workloads: { w: { input: { dataset: a.jsonl }, cache: warm } }",
+      "nothing is added",
+      "write cache: cold, or take cache out",
+    ],
+    [
+      "workloads: { w: { input: { dataset: a.jsonl }, turns: 2 } }",
+      "completions do not take",
+      "write endpoint: chat beside turns",
+    ],
+    ["workloads: { w: { turns: 0 } }", "workloads.w.turns must be", "write turns: 4"],
+    [
+      "workloads: { w: { input: { dataset: a.jsonl, longest: 0 } } }",
+      "got 0",
+      "write longest: 8192",
+    ],
+    [
+      "workloads: { w: { input: { datset: a.jsonl } } }",
+      "{ dataset: file }, got { datset: a.jsonl }",
+      "write input: 10000",
     ],
     [
       "measure: { percentiles: [0, 50] }",

@@ -4,6 +4,8 @@ import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { UserError } from "../errors.ts";
 import {
+  type Arrivals,
+  type DatasetSpec,
   type EngineSpec,
   type Experiment,
   type LengthSpec,
@@ -94,6 +96,11 @@ const length: fc.Arbitrary<LengthSpec> = fc.oneof(
     .tuple(count(1, 5000), count(0, 5000))
     .map(([min, more]) => ({ kind: "uniform" as const, min, max: min + more })),
 );
+const arrivals: fc.Arbitrary<Arrivals> = fc.oneof(
+  fc.constantFrom({ kind: "constant" as const }, { kind: "poisson" as const }),
+  fc.record({ kind: fc.constant("gamma" as const), shape: fc.constantFrom(0.25, 1, 4) }),
+  fc.record({ kind: fc.constant("burst" as const), size: count(2, 50) }),
+);
 const byName = {
   selector: ({ name }: { readonly name: string }) => name,
   minLength: 1,
@@ -105,18 +112,45 @@ const experiment: fc.Arbitrary<Experiment> = fc.record({
   title: localText,
   variants: fc.uniqueArray(variant, byName),
   workloads: fc.uniqueArray(
-    fc.record({
-      name: slug,
-      input: fc.oneof(length, fc.record({ kind: fc.constant("dataset" as const), path: text })),
-      output: length,
-      cache: fc.constantFrom({ kind: "cold" as const }, { kind: "warm" as const }),
-      endpoint: fc.constantFrom("completions" as const, "chat" as const),
-    }),
+    fc.oneof(
+      fc.record({
+        name: slug,
+        input: length,
+        output: length,
+        cache: fc.constantFrom({ kind: "cold" as const }, { kind: "warm" as const }),
+        endpoint: fc.constantFrom("completions" as const, "chat" as const),
+        turns: count(1, 5),
+      }),
+      fc.record({
+        name: slug,
+        input: fc.record({
+          kind: fc.constant("dataset" as const),
+          path: text,
+          longestTokens: fc.option(count(1, 9000), { nil: undefined }),
+          repeat: fc.boolean(),
+        }),
+        output: length,
+        cache: fc.constant({ kind: "cold" as const }),
+        endpoint: fc.constant("chat" as const),
+        turns: count(1, 5),
+      }),
+    ),
     byName,
   ),
   loads: fc
-    .uniqueArray(count(1, 1000), { minLength: 1, maxLength: 4 })
-    .map((values) => values.map((concurrency) => ({ kind: "concurrency" as const, concurrency }))),
+    .record({
+      concurrencies: fc.uniqueArray(count(1, 1000), { minLength: 1, maxLength: 4 }),
+      rates: fc.uniqueArray(count(1, 1000), { maxLength: 3 }),
+      arrivals,
+    })
+    .map(({ concurrencies, rates, arrivals: drawn }) => [
+      ...concurrencies.map((concurrency) => ({ kind: "concurrency" as const, concurrency })),
+      ...rates.map((quarter) => ({
+        kind: "rate" as const,
+        requestRatePerS: quarter / 4,
+        arrivals: drawn,
+      })),
+    ]),
   only: fc.constantFrom([], ["*"]),
   exclude: fc.constant([]),
   measure: fc.record({
@@ -144,6 +178,12 @@ const experiment: fc.Arbitrary<Experiment> = fc.record({
     requestMs: durationMs,
     stallMs: durationMs,
     failureShare: fc.constantFrom(0, 0.01, 0.5, 1),
+    failureCount: optional(count(0, 100)),
+    trialMs: optional(durationMs),
+  }),
+  client: fc.record({
+    threads: fc.oneof(fc.constant("auto" as const), count(1, 64)),
+    calibrate: fc.boolean(),
   }),
   telemetry: fc.record({ gpuMs: durationMs, engineMs: durationMs }),
   environment: fc.oneof(
@@ -172,6 +212,20 @@ const experiment: fc.Arbitrary<Experiment> = fc.record({
   }),
 });
 
+function writtenRates(loads: Experiment["loads"]): object {
+  const rates = loads.filter((load) => load.kind === "rate");
+  const [first] = rates;
+  if (first === undefined) return {};
+  const { arrivals: drawn } = first;
+  const written =
+    drawn.kind === "gamma"
+      ? { gamma: drawn.shape }
+      : drawn.kind === "burst"
+        ? { burst: drawn.size }
+        : drawn.kind;
+  return { rate: rates.map(({ requestRatePerS }) => requestRatePerS), arrivals: written };
+}
+
 /** The experiment as a person would write it, nothing left to a default. */
 function written(complete: Experiment): unknown {
   const {
@@ -188,12 +242,12 @@ function written(complete: Experiment): unknown {
     ...rest
   } = complete;
   const engineName = (index: number): string => `e${index}`;
-  const writtenLength = (
-    spec: LengthSpec | { readonly kind: "dataset"; readonly path: string },
-  ): unknown => {
+  const writtenLength = (spec: LengthSpec | DatasetSpec): unknown => {
     if (spec.kind === "exact") return spec.tokens;
     if (spec.kind === "normal") return { mean: spec.mean, cv: spec.cv };
-    return spec.kind === "uniform" ? { uniform: [spec.min, spec.max] } : { dataset: spec.path };
+    if (spec.kind === "uniform") return { uniform: [spec.min, spec.max] };
+    const { path, longestTokens, repeat } = spec;
+    return present({ dataset: path, longest: longestTokens, repeat });
   };
   const { rounds, requests } = measure;
   const { price, ...said } = stated;
@@ -215,15 +269,20 @@ function written(complete: Experiment): unknown {
       ]),
     ),
     workloads: Object.fromEntries(
-      workloads.map(({ name: key, input, output, cache, endpoint }) => [
+      workloads.map(({ name: key, input, output, cache, endpoint, turns }) => [
         key,
-        { input: writtenLength(input), output: writtenLength(output), cache: cache.kind, endpoint },
+        {
+          input: writtenLength(input),
+          output: writtenLength(output),
+          cache: cache.kind,
+          endpoint,
+          turns,
+        },
       ]),
     ),
     loads: {
-      concurrency: loads.map((load) =>
-        load.kind === "concurrency" ? load.concurrency : undefined,
-      ),
+      concurrency: loads.flatMap((load) => (load.kind === "concurrency" ? [load.concurrency] : [])),
+      ...writtenRates(loads),
     },
     measure: {
       ...measure,
@@ -247,7 +306,11 @@ function written(complete: Experiment): unknown {
     limits: {
       request: `${limits.requestMs} ms`,
       stall: `${limits.stallMs} ms`,
-      failures: `${limits.failureShare * 100}%`,
+      failures: present({
+        share: `${limits.failureShare * 100}%`,
+        count: limits.failureCount,
+      }),
+      ...(limits.trialMs === undefined ? {} : { trial: `${limits.trialMs} ms` }),
     },
     telemetry: { gpu: `${telemetry.gpuMs} ms`, engine: `${telemetry.engineMs} ms` },
     environment:
@@ -369,6 +432,8 @@ describe("every text", () => {
         "ttft",
         "concurrency",
         "rate",
+        "ramp",
+        "arrivals",
         "trace",
         "percentiles",
       ),

@@ -61,6 +61,7 @@ describe("the smallest experiment", () => {
           output: { kind: "exact", tokens: 128 },
           cache: { kind: "cold" },
           endpoint: "completions",
+          turns: 1,
         },
       ],
       loads: [1, 4, 16].map((concurrency) => ({ kind: "concurrency", concurrency })),
@@ -78,7 +79,14 @@ describe("the smallest experiment", () => {
         seed: 1,
       },
       slo: [],
-      limits: { requestMs: 600_000, stallMs: 60_000, failureShare: 0.01 },
+      limits: {
+        requestMs: 600_000,
+        stallMs: 60_000,
+        failureShare: 0.01,
+        failureCount: undefined,
+        trialMs: undefined,
+      },
+      client: { threads: "auto", calibrate: true },
       telemetry: { gpuMs: 1000, engineMs: 1000 },
       environment: { kind: "local" },
       stated: { other: {} },
@@ -218,12 +226,23 @@ describe("quantities", () => {
   a: { input: 10000, output: 800 }
   b: { input: { mean: 1000, cv: 0.3 }, output: { uniform: [100, 300] }, endpoint: chat }
   c: { input: { dataset: prompts.jsonl } }
+  d: { input: { dataset: chat.json, longest: 4096, repeat: true }, endpoint: chat, turns: 3 }
 `);
     expect(workloads.map(({ name, input, output }) => [name, input, output])).toEqual([
       ["a", { kind: "exact", tokens: 10000 }, { kind: "exact", tokens: 800 }],
       ["b", { kind: "normal", mean: 1000, cv: 0.3 }, { kind: "uniform", min: 100, max: 300 }],
-      ["c", { kind: "dataset", path: "prompts.jsonl" }, { kind: "exact", tokens: 128 }],
+      [
+        "c",
+        { kind: "dataset", path: "prompts.jsonl", longestTokens: undefined, repeat: false },
+        { kind: "exact", tokens: 128 },
+      ],
+      [
+        "d",
+        { kind: "dataset", path: "chat.json", longestTokens: 4096, repeat: true },
+        { kind: "exact", tokens: 128 },
+      ],
     ]);
+    expect(workloads.map(({ turns }) => turns)).toEqual([1, 1, 1, 3]);
     expect(workloads[1]?.endpoint).toBe("chat");
   });
 
@@ -238,16 +257,50 @@ describe("quantities", () => {
     expect(workloads[0]?.cache).toEqual(meant);
   });
 
-  it("loads are concurrencies, rates and traces, one or many", async () => {
+  it("loads are concurrencies, rates, ramps and traces, one or many", async () => {
     const { loads } = await experimentOf(
-      "loads: { concurrency: 8, rate: [0.5, 2], arrivals: constant, trace: data/Chat 1.jsonl }\n",
+      `loads:
+  concurrency: 8
+  rate: [0.5, 2]
+  arrivals: constant
+  ramp: { from: 0.5, to: 20, duration: 2 min }
+  trace: [data/Chat 1.jsonl, { file: data/Chat 1.jsonl, speed: 2 }]
+`,
     );
+    const arrivals = { kind: "constant" };
     expect(loads).toEqual([
       { kind: "concurrency", concurrency: 8 },
-      { kind: "rate", requestRatePerS: 0.5, arrivals: "constant" },
-      { kind: "rate", requestRatePerS: 2, arrivals: "constant" },
-      { kind: "trace", name: "chat-1", path: "data/Chat 1.jsonl" },
+      { kind: "rate", requestRatePerS: 0.5, arrivals },
+      { kind: "rate", requestRatePerS: 2, arrivals },
+      {
+        kind: "ramp",
+        name: "ramp-0.5-20-120s",
+        fromPerS: 0.5,
+        toPerS: 20,
+        durationMs: 120_000,
+        arrivals,
+      },
+      { kind: "trace", name: "chat-1", path: "data/Chat 1.jsonl", speed: 1 },
+      { kind: "trace", name: "chat-1-x2", path: "data/Chat 1.jsonl", speed: 2 },
     ]);
+  });
+
+  it.each([
+    ["poisson", { kind: "poisson" }],
+    ["constant", { kind: "constant" }],
+    ["gamma", { kind: "gamma", shape: 0.5 }],
+    ["{ gamma: 4 }", { kind: "gamma", shape: 4 }],
+    ["{ burst: 8 }", { kind: "burst", size: 8 }],
+  ])("arrivals: %s", async (written, meant) => {
+    const { loads } = await experimentOf(`loads: { rate: 1, arrivals: ${written} }\n`);
+    expect(loads).toEqual([{ kind: "rate", requestRatePerS: 1, arrivals: meant }]);
+  });
+
+  it("arrivals not written are Poisson, and a gamma without a shape names the one that it has", async () => {
+    const plain = await read(`${minimal}loads: { rate: 1 }\n`);
+    expect(plain.defaults).toContainEqual({ path: "loads.arrivals", value: "poisson" });
+    const bare = await read(`${minimal}loads: { rate: 1, arrivals: gamma }\n`);
+    expect(bare.defaults).toContainEqual({ path: "loads.arrivals.gamma", value: "0.5" });
   });
 
   it("rounds are a number, or go on until a target is reached", async () => {
@@ -288,6 +341,24 @@ describe("quantities", () => {
     );
     expect(limits).toEqual({ requestMs: 120_000, stallMs: 500, failureShare: 0 });
     expect(telemetry).toEqual({ gpuMs: 250, engineMs: 1000 });
+  });
+
+  it.each([
+    ["2%", { failureShare: 0.02, failureCount: undefined }],
+    ["20", { failureShare: 1, failureCount: 20 }],
+    ["{ share: 2%, count: 20 }", { failureShare: 0.02, failureCount: 20 }],
+    ["{ count: 0 }", { failureShare: 1, failureCount: 0 }],
+  ])("failures: %s", async (written, meant) => {
+    const { limits } = await experimentOf(`limits: { failures: ${written} }\n`);
+    expect(limits).toMatchObject(meant);
+  });
+
+  it("a trial has a limit where one is written, and the client its threads", async () => {
+    const { limits, client } = await experimentOf(
+      "limits: { trial: 30 min }\nclient: { threads: 4, calibrate: false }\n",
+    );
+    expect(limits.trialMs).toBe(1_800_000);
+    expect(client).toEqual({ threads: 4, calibrate: false });
   });
 
   it("what the user states and waives is kept", async () => {

@@ -6,7 +6,13 @@ import { environmentSchema, reportSchema, statedSchema, waiveSchema } from "./sc
 import { engineSchema } from "./schema/engine.ts";
 import { localText, named, refuseEmpty, says, slug, text } from "./schema/leaves.ts";
 import { loadsSchema, variantSchema, workloadSchema } from "./schema/matrix.ts";
-import { limitsSchema, measureSchema, sloSchema, telemetrySchema } from "./schema/measure.ts";
+import {
+  clientSchema,
+  limitsSchema,
+  measureSchema,
+  sloSchema,
+  telemetrySchema,
+} from "./schema/measure.ts";
 
 const pattern = z
   .string()
@@ -87,6 +93,7 @@ export const experimentSchema = z
     measure: measureSchema.optional(),
     slo: sloSchema.optional(),
     limits: limitsSchema.optional(),
+    client: clientSchema.optional(),
     telemetry: telemetrySchema.optional(),
     environment: environmentSchema.optional(),
     stated: statedSchema.optional(),

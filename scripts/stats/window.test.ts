@@ -3,7 +3,9 @@ import { request, stream, trial } from "./fixtures/trials.ts";
 import { requestMetrics } from "./request-metrics.ts";
 import {
   achievedConcurrency,
+  arrivalsIn,
   completionsIn,
+  endsUnderLoad,
   throughputWindow,
   windowSeconds,
   windowTokensOf,
@@ -87,6 +89,28 @@ describe("the throughput window", () => {
       request({ status: "failed", sentAtMs: undefined, dueAtMs: 3, endedAtMs: 9 }),
     ]);
     expect(throughputWindow(unsent)).toEqual({ fromMs: 3, toMs: 9 });
+  });
+
+  it("of an open loop runs from when the first measured request was due to when the first filler was", () => {
+    // Sent late, and in another order than due: that moves nothing.
+    const open = trial(
+      [
+        stream(0, { phase: "warmup" }),
+        stream(130, { dueAtMs: 100 }),
+        stream(120, { dueAtMs: 110 }),
+        stream(260, { dueAtMs: 200, phase: "filler" }),
+        stream(230, { dueAtMs: 220, phase: "filler" }),
+      ],
+      { plannedConcurrency: undefined },
+    );
+    expect(throughputWindow(open)).toEqual({ fromMs: 100, toMs: 200 });
+    expect(endsUnderLoad(open)).toBe(true);
+    // Due at 100 and 110; the one at 200 belongs to what follows.
+    expect(arrivalsIn(open, { fromMs: 100, toMs: 200 })).toBe(2);
+    const drained = { ...open, requests: open.requests.slice(0, 3) };
+    expect(throughputWindow(drained)).toEqual({ fromMs: 100, toMs: 180 });
+    expect(endsUnderLoad(drained)).toBe(false);
+    expect(throughputWindow({ ...open, window: "fixed" })).toEqual({ fromMs: 120, toMs: 180 });
   });
 
   it("does not exist where nothing was measured or no time passed", () => {

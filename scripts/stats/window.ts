@@ -16,6 +16,8 @@ export interface Window {
  *
  * `handover`: from the dispatch of the first measured request to the dispatch of the first filler;
  * at one stream, or when no filler was sent, to the end of the last measured request.
+ * Open loop: from when the first measured request was due to when the first filler was; where no
+ * filler came (a trace that ended), to the end of the last measured request.
  * `fixed`: from the dispatch of the first measured request to the end of the last one, ramp and
  * drain counted, as most tools do.
  *
@@ -24,14 +26,34 @@ export interface Window {
 export function throughputWindow(trial: TrialSamples): Window | undefined {
   const measured = trial.requests.filter((request) => request.phase === "measured");
   const fillers = trial.requests.filter((request) => request.phase === "filler");
-  const fromMs = least(measured.map(dispatchedAtMs));
+  // An arrival belongs to the window in which it was due, however late it was sent.
+  const placeOf = isOpenLoop(trial) && trial.window === "handover" ? dueAtMsOf : dispatchedAtMs;
+  const fromMs = least(measured.map(placeOf));
   const lastEndMs = greatest(measured.map((request) => request.endedAtMs));
   const handsOver = trial.window === "handover" && trial.plannedConcurrency !== 1;
-  const handoverMs = handsOver ? least(fillers.map(dispatchedAtMs)) : undefined;
+  const handoverMs = handsOver ? least(fillers.map(placeOf)) : undefined;
   const toMs = handoverMs ?? lastEndMs;
   return fromMs === undefined || toMs === undefined || toMs <= fromMs
     ? undefined
     : { fromMs, toMs };
+}
+
+/** Whether the requests of a trial arrived whether or not earlier ones were answered. */
+export function isOpenLoop({
+  plannedConcurrency,
+}: Pick<TrialSamples, "plannedConcurrency">): boolean {
+  return plannedConcurrency === undefined;
+}
+
+/** Whether a window ended while requests still arrived: only then do rates in it say what was kept up with. */
+export function endsUnderLoad(trial: TrialSamples): boolean {
+  return trial.window === "handover" && trial.requests.some(({ phase }) => phase === "filler");
+}
+
+/** Requests that were due in the window, of any phase: in an open loop what arrived. */
+export function arrivalsIn(trial: TrialSamples, window: Window): number {
+  return trial.requests.filter(({ dueAtMs }) => dueAtMs >= window.fromMs && dueAtMs < window.toMs)
+    .length;
 }
 
 /** Length of a window in seconds, above 0. */
@@ -80,6 +102,18 @@ export function achievedConcurrency(trial: TrialSamples, window: Window): number
   return inFlightMs / (window.toMs - window.fromMs);
 }
 
+/** Mean requests in flight in the first and in the last quarter of a window. */
+export function edgesOf(
+  trial: TrialSamples,
+  { fromMs, toMs }: Window,
+): { readonly first: number; readonly last: number } {
+  const quarterMs = (toMs - fromMs) / 4;
+  return {
+    first: achievedConcurrency(trial, { fromMs, toMs: fromMs + quarterMs }),
+    last: achievedConcurrency(trial, { fromMs: toMs - quarterMs, toMs }),
+  };
+}
+
 /** Readings of the engine inside the window, its first instant included. */
 export function readingsIn(trial: TrialSamples, window: Window): TrialSamples["engine"] {
   return trial.engine.filter(({ atMs }) => atMs >= window.fromMs && atMs <= window.toMs);
@@ -88,6 +122,10 @@ export function readingsIn(trial: TrialSamples, window: Window): TrialSamples["e
 /** When a request was dispatched: sent, or due where it never got a socket. */
 export function dispatchedAtMs(request: RequestSample): number {
   return request.sentAtMs ?? request.dueAtMs;
+}
+
+function dueAtMsOf({ dueAtMs }: RequestSample): number {
+  return dueAtMs;
 }
 
 /** How many of the ascending times are <= `atMs`. */

@@ -6,6 +6,8 @@ import { engineArguments, engineEnvironment } from "./engine.ts";
 import {
   choice,
   count,
+  duration,
+  flag,
   keysWritten,
   localText,
   numberAbove,
@@ -65,7 +67,18 @@ const uniformLength = z.strictObject({
 });
 
 const dataset = z.strictObject({
-  dataset: text("JSONL file of prompts, relative to the project.", "data/prompts.jsonl"),
+  dataset: text(
+    "JSONL file of prompts, messages or ShareGPT conversations, relative to the project.",
+    "data/prompts.jsonl",
+  ),
+  longest: tokens(
+    "Prompts above so many tokens are left out, which the record says.",
+    8192,
+  ).optional(),
+  repeat: flag(
+    "Whether prompts are sent again once all were; what is sent again hits the prefix cache.",
+    writtenDefaults.repeat,
+  ).optional(),
 });
 
 const input = z
@@ -73,7 +86,7 @@ const input = z
   .meta(
     says(
       "tokens from 1 on, { mean, cv }, { uniform: [a, b] } or { dataset: file }",
-      "Tokens of each prompt, exact.",
+      "Tokens of each prompt, exact; of a conversation, what each turn adds. Or recorded prompts.",
       [10000, { mean: 1000, cv: 0.3 }, { uniform: [500, 1500] }, { dataset: "data/prompts.jsonl" }],
       writtenDefaults.input,
     ),
@@ -118,6 +131,34 @@ export const workloadSchema = z
       "Which of the server's two endpoints is asked.",
       writtenDefaults.endpoint,
     ).optional(),
+    turns: count(
+      [1, 1000],
+      "Turns of each conversation, 1 for requests of their own. A turn carries all earlier ones with answers of the planned (dataset: recorded) length in between.",
+      4,
+      writtenDefaults.turns,
+    ).optional(),
+  })
+  .superRefine(({ input: written, cache: policy, endpoint, turns = 1 }, context) => {
+    if (typeof written !== "object" || !("dataset" in written)) return;
+    if (policy !== undefined && policy !== "cold") {
+      context.addIssue({
+        code: "custom",
+        path: ["cache"],
+        message:
+          "the prompts of a dataset share what they were recorded with, and nothing is added",
+        params: { mend: "write cache: cold, or take cache out" },
+        input: policy,
+      });
+    }
+    if (turns > 1 && endpoint !== "chat") {
+      context.addIssue({
+        code: "custom",
+        path: ["turns"],
+        message: "recorded conversations are sent as messages, which completions do not take",
+        params: { mend: "write endpoint: chat beside turns" },
+        input: turns,
+      });
+    }
   })
   .meta(
     says("a map with input and output", "What each request looks like.", [
@@ -125,19 +166,80 @@ export const workloadSchema = z
     ]),
   );
 
+const arrivals = z
+  .union([
+    z.enum(["constant", "poisson", "gamma"]),
+    z.strictObject({
+      gamma: numberAbove(
+        0,
+        1000,
+        "Shape of the gamma distribution of the gaps: below 1 burstier than poisson, above 1 steadier.",
+        writtenDefaults.gammaShape,
+      ),
+    }),
+    z.strictObject({
+      burst: count([2, 100_000], "Requests that arrive at the same instant.", 8),
+    }),
+  ])
+  .meta(
+    says(
+      "constant, poisson, gamma, { gamma: shape } or { burst: size }",
+      `How the requests of a rate or ramp arrive; poisson unless written. constant: at even distances; gamma: of shape ${writtenDefaults.gammaShape} unless written; burst: so many at once, at even distances.`,
+      ["poisson", { gamma: writtenDefaults.gammaShape }, { burst: 8 }],
+      writtenDefaults.arrivals,
+    ),
+  );
+
+const perSecond = (description: string, example: number) =>
+  numberAbove(0, 1_000_000, description, example);
+
+const ramp = z
+  .strictObject({
+    from: perSecond("Requests per second at its begin.", 1),
+    to: perSecond("Requests per second at its end.", 20),
+    duration: duration("From its begin to its end.", "120 s"),
+  })
+  .meta(
+    says(
+      "{ from: 1, to: 20, duration: 120 s }",
+      "A rate that changes evenly from one to the other; its results are of the whole ramp, and not steady values.",
+      [{ from: 1, to: 20, duration: "120 s" }],
+    ),
+  );
+
+const traceFile = text("A trace.", "data/chat.jsonl");
+
+const trace = z
+  .union([
+    traceFile,
+    z.strictObject({
+      file: traceFile,
+      speed: numberAbove(0, 1000, "2 replays it in half its time.", 2),
+    }),
+  ])
+  .meta(
+    says(
+      "a file, or { file, speed }",
+      "A trace, at the speed at which it was recorded unless written.",
+      ["data/chat.jsonl", { file: "data/chat.jsonl", speed: 2 }],
+    ),
+  );
+
+const loadKinds = ["concurrency", "rate", "ramp", "trace"];
+
 export const loadsSchema = z
   .strictObject({
     concurrency: oneOrMany(count([1, 100_000], "Requests in flight.", 16))
       .meta(
         says(
           "one or a list of whole numbers from 1 to 100000",
-          "Requests in flight, held at this number.",
+          "Requests in flight, held at this number. All loads of a variant are measured in one life of its engine; with `order: grouped` in the order in which they are written, so that the list is a series of steps.",
           [[1, 4, 16]],
           writtenDefaults.concurrency,
         ),
       )
       .optional(),
-    rate: oneOrMany(numberAbove(0, 1_000_000, "Requests per second.", 2.5))
+    rate: oneOrMany(perSecond("Requests per second.", 2.5))
       .meta(
         says(
           "one or a list of requests per second, each above 0",
@@ -146,40 +248,46 @@ export const loadsSchema = z
         ),
       )
       .optional(),
-    arrivals: choice(
-      ["constant", "poisson", "gamma"],
-      "How requests of a rate arrive; poisson unless written.",
-    ).optional(),
-    trace: oneOrMany(text("A trace.", "data/chat.jsonl"))
+    ramp: oneOrMany(ramp)
       .meta(
         says(
-          "one or a list of files",
-          "JSONL files with arrival times and lengths, relative to the project.",
-          ["data/chat.jsonl"],
+          "{ from: 1, to: 20, duration: 120 s }, or a list of them",
+          "Requests that arrive at a rate that changes evenly from one to the other.",
+          [{ from: 1, to: 20, duration: "120 s" }],
+        ),
+      )
+      .optional(),
+    arrivals: arrivals.optional(),
+    trace: oneOrMany(trace)
+      .meta(
+        says(
+          "one or a list of files, or of { file, speed }",
+          "Recorded arrivals and lengths to replay, relative to the project: our JSONL, the JSONL of the Mooncake trace or the CSV of the Azure LLM inference trace.",
+          ["data/chat.jsonl", { file: "data/chat.jsonl", speed: 2 }],
         ),
       )
       .optional(),
   })
   .superRefine(
     keysWritten(
-      ["concurrency", "rate", "trace"],
+      loadKinds,
       { least: 1 },
       "write concurrency: [1, 4, 16], or rate: [1, 2, 4], or trace: data/chat.jsonl",
     ),
   )
-  .superRefine(({ arrivals, rate }, context) => {
-    if (arrivals === undefined || rate !== undefined) return;
+  .superRefine(({ arrivals: written, rate, ramp: ramps }, context) => {
+    if (written === undefined || rate !== undefined || ramps !== undefined) return;
     context.addIssue({
       code: "custom",
       path: ["arrivals"],
-      message: "arrivals says how requests of a rate arrive, and no rate is written",
+      message: "arrivals says how requests of a rate or ramp arrive, and none is written",
       params: { mend: "write rate: [1, 2, 4] beside it, or take arrivals out" },
-      input: arrivals,
+      input: written,
     });
   })
   .meta(
     says(
-      "a map with concurrency, rate or trace",
+      "a map with concurrency, rate, ramp or trace",
       "Loads under which every variant and workload is measured.",
       [{ concurrency: [1, 4, 16] }],
     ),

@@ -38,7 +38,7 @@ const requests = z
   .meta(
     says(
       "auto, requests from 1 on, or { duration: 120 s }",
-      "Measured requests of each trial; auto: enough for the percentiles, and three for each concurrent stream.",
+      "Measured requests of each trial; auto: enough for the percentiles, and three for each concurrent stream, ten where lengths vary, a minute of a rate, the whole of a trace. A ramp is measured as a whole, whatever stands here.",
       ["auto", 200, { duration: "120 s" }],
       writtenDefaults.requests,
     ),
@@ -49,7 +49,7 @@ const warmup = z
   .meta(
     says(
       "auto, or requests from 0 on",
-      "Requests before the measured ones; auto: two for each concurrent stream, none in a fixed window.",
+      "Requests before the measured ones; auto: two for each concurrent stream, ten seconds of a rate, none of a trace or in a fixed window.",
       ["auto", 16],
       writtenDefaults.warmup,
     ),
@@ -88,12 +88,12 @@ export const measureSchema = z
     percentiles: percentiles.optional(),
     window: choice(
       ["handover", "fixed"],
-      "handover: steady load around the measured requests; fixed: ramp and drain count, as in most tools.",
+      "handover: steady load around the measured requests; fixed: what starts up and drains counts, as in most tools.",
       writtenDefaults.window,
     ).optional(),
     order: choice(
       ["interleaved", "grouped"],
-      "interleaved: every round visits every variant; grouped: all rounds of a variant first.",
+      "interleaved: every round visits every variant, its loads in an order that the seed decides; grouped: all rounds of a variant first, its loads in the order in which they are written.",
       writtenDefaults.order,
     ).optional(),
     keep: flag(
@@ -148,7 +148,27 @@ export const sloSchema = z
     ]),
   );
 
-const { limits, telemetry } = writtenDefaults;
+const { limits, telemetry, client } = writtenDefaults;
+
+const failureShare = share(0, "Share of failed requests beyond which a trial is ended.", "1%");
+const failureCount = count([0, mostRequests], "Failed requests beyond which a trial is ended.", 20);
+
+const failures = z
+  .union([
+    failureShare,
+    failureCount,
+    z
+      .strictObject({ share: failureShare.optional(), count: failureCount.optional() })
+      .superRefine(refuseEmpty("no limit is written", "write { share: 1%, count: 20 }")),
+  ])
+  .meta(
+    says(
+      "a share in percent, a number of requests, or { share, count }",
+      "Failed requests beyond which a trial is ended: a share of all, a number, or the smaller of both.",
+      ["1%", 20, { share: "1%", count: 20 }],
+      limits.failures,
+    ),
+  );
 
 export const limitsSchema = z
   .strictObject({
@@ -158,16 +178,37 @@ export const limitsSchema = z
       limits.request,
     ).optional(),
     stall: duration("Longest silence within a stream.", "60 s", limits.stall).optional(),
-    failures: share(
-      0,
-      "Share of failed requests beyond which a trial is ended.",
-      "1%",
-      limits.failures,
+    failures: failures.optional(),
+    trial: duration(
+      "Longest a whole trial may take; no limit unless written.",
+      "30 min",
     ).optional(),
   })
   .meta(
-    says("a map of request, stall, failures", "When a request or a trial is given up.", [limits]),
+    says("a map of request, stall, failures, trial", "When a request or a trial is given up.", [
+      limits,
+    ]),
   );
+
+export const clientSchema = z
+  .strictObject({
+    threads: z
+      .union([z.literal("auto"), count([1, 64], "Threads.", 2)])
+      .meta(
+        says(
+          "auto, or threads from 1 to 64",
+          "Threads that share the streams; auto: as many as the calibration says that the load needs.",
+          ["auto", 2],
+          client.threads,
+        ),
+      )
+      .optional(),
+    calibrate: flag(
+      "The client's own error is measured before the run, where it is not known yet.",
+      client.calibrate,
+    ).optional(),
+  })
+  .meta(says("a map of threads, calibrate", "The measuring program itself.", [client]));
 
 export const telemetrySchema = z
   .strictObject({
