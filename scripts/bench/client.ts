@@ -1,17 +1,21 @@
-// Sends requests and gives back their records: undici's dispatch with a raw handler, one time stamp
-// per read, and one sweep over all requests in flight in place of two timers for each.
-import type { Dispatcher } from "undici";
+// Sends requests over a wire and gives back their records: one time stamp per read, memory that is
+// used again, and one sweep over all requests in flight in place of two timers for each.
 import type { EngineEndpoint } from "../engine/engine.ts";
-import { Flight, type FlightLimits, type OutgoingRequest, type Read } from "./flight.ts";
+import { EventShapes } from "./event-shapes.ts";
+import { Flight, type FlightLimits, type FlightMemory, type OutgoingRequest } from "./flight.ts";
 import type { RequestRecord } from "./request-record.ts";
+import { openWire } from "./wire.ts";
 
 export interface ClientOptions {
-  readonly dispatcher: Dispatcher;
   readonly endpoint: EngineEndpoint;
   /** Below the base URL; a query may follow. */
   readonly path: string;
   readonly limits: FlightLimits;
-  /** Milliseconds since the trial's zero. */
+  /** Opened before the first request, so that none of the first wave waits for a handshake. */
+  readonly connections: number;
+  /** The most that will ever be open; requests beyond them wait. undefined: as many as they need. */
+  readonly mostConnections?: number;
+  /** Milliseconds since the trial's zero; asked from the first request on. */
   readonly sinceZero: () => number;
   /** Takes secrets out of what a server said, before it is kept. */
   readonly redact: (text: string) => string;
@@ -26,26 +30,36 @@ export interface Client {
   /** Ends all that are in flight as cancelled, for this reason. */
   cancelAll(cause: string): void;
   readonly inFlight: number;
-  /** Stops the sweep; what is in flight is cancelled. */
-  close(): void;
+  /** Connections that were open before the first request; fewer than asked for: refused or slow. */
+  readonly openedConnections: number;
+  /** Cancels what is in flight; resolves when no connection is left. */
+  close(): Promise<void>;
 }
 
-/** A client for one trial. It opens no connection of its own: that is the dispatcher's part. */
-export function createClient(options: ClientOptions): Client {
-  const { dispatcher, endpoint, path, limits, sinceZero } = options;
-  const base = new URL(endpoint.baseUrl);
-  const flights = new Set<Flight>();
-  const target: Dispatcher.DispatchOptions = {
-    path: `${base.pathname.replace(/\/+$/, "")}${path}`,
-    method: "POST",
+/**
+ * A client for one trial; resolves when its connections are open, or failed to open. A server that is
+ * not there is met again, and recorded, by the requests.
+ *
+ * @throws UserError when the address or a header is none that HTTP allows
+ */
+export async function openClient(options: ClientOptions): Promise<Client> {
+  const { endpoint, path, limits, connections, sinceZero } = options;
+  const wire = await openWire({
+    baseUrl: endpoint.baseUrl,
+    path,
     headers: {
       ...endpoint.headers,
       "content-type": "application/json",
       accept: "text/event-stream",
       "accept-encoding": "identity",
     },
-  };
-  const readOf = createReadStamp(sinceZero);
+    connections,
+    mostConnections: options.mostConnections ?? Infinity,
+    stamp: sinceZero,
+  });
+  const flights = new Set<Flight>();
+  const shapes = new EventShapes();
+  const memory = createMemory();
   const redact = redactHeaders(endpoint.headers, options.redact);
 
   const sweep = setInterval(
@@ -65,7 +79,9 @@ export function createClient(options: ClientOptions): Client {
       const flight = new Flight(request, {
         limits,
         sinceZero,
-        readOf,
+        read: wire.lastRead,
+        shapes,
+        memory,
         redact,
         onEnd(record) {
           flights.delete(flight);
@@ -73,37 +89,37 @@ export function createClient(options: ClientOptions): Client {
         },
       });
       flights.add(flight);
-      dispatcher.dispatch({ ...target, body: request.prepared.body }, flight);
+      flight.abandon = wire.send(request.prepared.body, flight);
     },
     cancelAll,
     get inFlight() {
       return flights.size;
     },
-    close() {
+    openedConnections: wire.opened,
+    async close() {
       clearInterval(sweep);
       cancelAll("the client was closed");
+      await wire.close();
     },
   };
 }
 
-/**
- * One stamp per read. undici hands over each HTTP chunk in a call of its own although one read
- * brought several: they are slices of one buffer, within one turn. A later read may reuse the
- * buffer (Node's pool), so the turn counts as well.
- */
-function createReadStamp(sinceZero: () => number): (chunk: Uint8Array) => Read {
-  let read: Read = { number: 0, atMs: 0 };
-  let buffer: ArrayBufferLike | undefined;
-  const forget = (): void => {
-    buffer = undefined;
-  };
-  return (chunk) => {
-    if (chunk.buffer !== buffer) {
-      read = { number: read.number + 1, atMs: sinceZero() };
-      buffer = chunk.buffer;
-      queueMicrotask(forget);
-    }
-    return read;
+/** Free lists: what a flight gives back is wide enough for most of the next ones. */
+function createMemory(): FlightMemory {
+  const times: Float64Array[] = [];
+  const texts: Uint8Array[] = [];
+  return {
+    takeTimes(length) {
+      const free = times.pop();
+      return free !== undefined && free.length >= length
+        ? free
+        : new Float64Array(Math.max(64, length));
+    },
+    takeText: () => texts.pop() ?? new Uint8Array(1024),
+    giveBack(usedTimes, usedText) {
+      times.push(usedTimes);
+      texts.push(usedText);
+    },
   };
 }
 

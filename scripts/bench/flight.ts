@@ -1,12 +1,13 @@
 // One request from the socket to its record: stamps, then understands, what arrives. Every way in
 // which a request can end is decided here, in `outcomeOf`.
-import type { Dispatcher } from "undici";
-import { messageOf, systemCodeOf } from "../errors.ts";
 import { formatDuration } from "../units.ts";
-import type { PreparedRequest } from "../workload/prompts.ts";
+import type { PreparedRequest } from "../workload/requests.ts";
+import { type CompletionListener, CompletionStream } from "./completion-stream.ts";
+import type { EventShapes } from "./event-shapes.ts";
+import type { ResponseHead } from "./http1.ts";
 import type { RequestPhase, RequestRecord, Usage } from "./request-record.ts";
-import { createSseScanner, type SseEvent } from "./sse.ts";
-import { readStreamEvent } from "./stream-events.ts";
+import type { StreamEvent } from "./stream-events.ts";
+import type { Exchange, Read } from "./wire.ts";
 
 /** A request on its way: what to send, and its place in the load. */
 export interface OutgoingRequest {
@@ -27,17 +28,20 @@ export interface FlightContext {
   readonly limits: FlightLimits;
   /** Milliseconds since the trial's zero. */
   readonly sinceZero: () => number;
-  /** Stamp and number of the read that brought these bytes. */
-  readonly readOf: (chunk: Uint8Array) => Read;
+  /** The wire's, which changes before each call. */
+  readonly read: Read;
+  readonly shapes: EventShapes;
+  readonly memory: FlightMemory;
   /** Takes secrets out of what a server said. */
   readonly redact: (text: string) => string;
   readonly onEnd: (record: RequestRecord) => void;
 }
 
-/** One read from a socket: HTTP chunks that came together share it. */
-export interface Read {
-  readonly number: number;
-  readonly atMs: number;
+/** Arrays that went through a flight serve the next one. */
+export interface FlightMemory {
+  takeTimes(length: number): Float64Array;
+  takeText(): Uint8Array;
+  giveBack(times: Float64Array, text: Uint8Array): void;
 }
 
 type Ending =
@@ -60,15 +64,15 @@ const noUsage: Usage = {
   cachedTokens: undefined,
 };
 
-/** A request's life; hand it to a dispatcher as its handler. Calls `onEnd` exactly once. */
-export class Flight implements Dispatcher.DispatchHandler {
+/** A request's life; hand it to a wire as its exchange. Calls `onEnd` exactly once. */
+export class Flight implements Exchange, CompletionListener {
   readonly request: OutgoingRequest;
+  /** Gives the exchange up; set by who sends it. */
+  abandon: () => void = () => undefined;
   readonly #context: FlightContext;
+  readonly #read: Read;
   readonly #handedOverAtMs: number;
-  readonly #scanner = createSseScanner((event) => {
-    this.#readEvent(event);
-  });
-  #controller: Dispatcher.DispatchController | undefined;
+  readonly #stream: CompletionStream;
   #ended = false;
 
   #sentAtMs: number | undefined;
@@ -77,11 +81,9 @@ export class Flight implements Dispatcher.DispatchHandler {
   #chunksAtMs: Float64Array;
   #chunkCount = 0;
   #coalesced = 0;
-  #read: Read = { number: -1, atMs: 0 };
   #outputReadNumber = -1;
 
   #rejection: { readonly httpStatus: number; readonly headers: string; bytes: Buffer } | undefined;
-  readonly #output: string[] = [];
   #usage = noUsage;
   #finishReason: string | undefined;
   #done = false;
@@ -91,52 +93,67 @@ export class Flight implements Dispatcher.DispatchHandler {
   constructor(request: OutgoingRequest, context: FlightContext) {
     this.request = request;
     this.#context = context;
+    this.#read = context.read;
     this.#handedOverAtMs = context.sinceZero();
-    this.#chunksAtMs = new Float64Array(Math.max(16, request.prepared.outputTokens + 2));
+    this.#chunksAtMs = context.memory.takeTimes(request.prepared.outputTokens + 2);
+    this.#stream = new CompletionStream(this, context.shapes, context.memory.takeText());
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onSend(): void {
     this.#sentAtMs = this.#context.sinceZero();
-    this.#controller = controller;
-    // Given up while it waited for a connection.
-    if (this.#ended) controller.abort(new Error("given up before it was sent"));
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    httpStatus: number,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-  ): void {
-    // 1xx: the real one follows.
-    if (httpStatus < 200 || this.#ended) return;
-    this.#headersAtMs = this.#context.sinceZero();
-    const contentType = String(headers["content-type"] ?? "none");
-    if (httpStatus === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(contentType)) return;
-    const location = headers["location"];
-    const facts = location === undefined ? "" : `, location ${String(location)}`;
+  onHead({ status, contentType = "none", location }: ResponseHead): void {
+    this.#headersAtMs = this.#read.atMs;
+    if (status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(contentType)) return;
+    const facts = location === undefined ? "" : `, location ${location}`;
     this.#rejection = {
-      httpStatus,
+      httpStatus: status,
       headers: `(empty body, content-type ${contentType}${facts})`,
       bytes: Buffer.alloc(0),
     };
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    // The stamp comes first: before any parsing.
-    this.#read = this.#context.readOf(chunk);
+  onBody(bytes: Buffer, from: number, to: number): void {
     if (this.#ended) return;
     this.#lastReadAtMs = this.#read.atMs;
-    if (this.#rejection === undefined) this.#scanner.push(chunk);
-    else this.#keepRejected(this.#rejection, chunk);
+    if (this.#rejection === undefined) this.#stream.read(bytes, from, to);
+    else this.#keepRejected(this.#rejection, bytes.subarray(from, to));
   }
 
-  onResponseEnd(): void {
-    if (this.#rejection === undefined && !this.#ended) this.#scanner.end();
+  onEnd(): void {
+    if (this.#rejection === undefined && !this.#ended) this.#stream.end();
     this.#end({ kind: "closed" });
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#end({ kind: "broken", cause: describeFailure(error) });
+  onBroken(cause: string): void {
+    this.#end({ kind: "broken", cause });
+  }
+
+  onChunk(hasOutput: boolean, finishReason: string | undefined): void {
+    if (hasOutput) this.#stampOutput();
+    if (finishReason !== undefined) this.#finishReason = finishReason;
+  }
+
+  onEvent(event: StreamEvent, closed: boolean): void {
+    switch (event.kind) {
+      case "nothing":
+        return;
+      case "done":
+        this.#done = true;
+        return;
+      case "error":
+        this.#fault ??= `error in the stream: ${event.message}`;
+        return;
+      case "malformed":
+        // Bytes that no blank line closed were cut off; that is not the same as a server's bad JSON.
+        if (closed) this.#fault ??= `malformed JSON in the stream: ${event.message}`;
+        else this.#cutInEvent = true;
+        return;
+      case "chunk":
+        this.onChunk(event.output !== "", event.finishReason);
+        this.#usage = event.usage ?? this.#usage;
+    }
   }
 
   /** Ends it as cancelled, by us, for this reason; does nothing when it has ended. */
@@ -157,31 +174,7 @@ export class Flight implements Dispatcher.DispatchHandler {
     }
   }
 
-  #readEvent(event: SseEvent): void {
-    const meaning = readStreamEvent(event);
-    switch (meaning.kind) {
-      case "nothing":
-        return;
-      case "done":
-        this.#done = true;
-        return;
-      case "error":
-        this.#fault ??= `error in the stream: ${meaning.message}`;
-        return;
-      case "malformed":
-        // Bytes that no blank line closed were cut off; that is not the same as a server's bad JSON.
-        if (event.closed) this.#fault ??= `malformed JSON in the stream: ${meaning.message}`;
-        else this.#cutInEvent = true;
-        return;
-      case "chunk":
-        if (meaning.output !== "") this.#stampOutput(meaning.output);
-        this.#finishReason = meaning.finishReason ?? this.#finishReason;
-        this.#usage = meaning.usage ?? this.#usage;
-    }
-  }
-
-  #stampOutput(text: string): void {
-    this.#output.push(text);
+  #stampOutput(): void {
     if (this.#chunkCount === this.#chunksAtMs.length) {
       const wider = new Float64Array(this.#chunksAtMs.length * 2);
       wider.set(this.#chunksAtMs);
@@ -203,7 +196,7 @@ export class Flight implements Dispatcher.DispatchHandler {
 
   #giveUp(ending: Ending): void {
     this.#end(ending);
-    this.#controller?.abort(new Error("given up"));
+    this.abandon();
   }
 
   #end(ending: Ending): void {
@@ -211,22 +204,27 @@ export class Flight implements Dispatcher.DispatchHandler {
     this.#ended = true;
     const { index, phase, dueAtMs, prepared } = this.request;
     const outcome = this.#outcomeOf(ending);
-    const uncounted = outcome.status === "completed" && this.#usage.completionTokens === undefined;
+    const isUncounted =
+      outcome.status === "completed" && this.#usage.completionTokens === undefined;
+    const uncountedOutput = isUncounted ? this.#stream.output() : "";
+    const chunksAtMs = this.#chunksAtMs.slice(0, this.#chunkCount);
+    this.#context.memory.giveBack(this.#chunksAtMs, this.#stream.takeMemory());
     this.#context.onEnd({
       index,
       phase,
       dueAtMs,
       sentAtMs: this.#sentAtMs,
       headersAtMs: this.#headersAtMs,
-      chunksAtMs: this.#chunksAtMs.slice(0, this.#chunkCount),
+      chunksAtMs,
       coalescedChunks: this.#coalesced,
-      endedAtMs: this.#context.sinceZero(),
+      // What the server ended, ended with the read that brought the end, not when it was looked at.
+      endedAtMs: ending.kind === "closed" ? this.#read.atMs : this.#context.sinceZero(),
       usage: this.#usage,
       finishReason: this.#finishReason,
       plannedInputTokens: prepared.inputTokens,
       plannedOutputTokens: prepared.outputTokens,
       promptDigest: prepared.promptDigest,
-      ...(uncounted ? { uncountedOutput: this.#output.join("") } : {}),
+      ...(isUncounted ? { uncountedOutput } : {}),
       ...outcome,
     });
   }
@@ -267,12 +265,4 @@ export class Flight implements Dispatcher.DispatchHandler {
       ? clean
       : clean.slice(0, recordedCharacters).replace(/[\uD800-\uDBFF]$/, "");
   }
-}
-
-/** "ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:9"; undici hides the cause of some errors one level down. */
-function describeFailure(error: Error): string {
-  const inner = error instanceof AggregateError ? (error.errors[0] as unknown) : error.cause;
-  const code = systemCodeOf(error) ?? systemCodeOf(inner);
-  const message = messageOf(error) || messageOf(inner);
-  return code === undefined || message.includes(code) ? message : `${code}: ${message}`;
 }

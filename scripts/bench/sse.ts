@@ -16,6 +16,15 @@ export interface SseEvent {
 export interface SseScanner {
   /** Takes the next bytes; calls back once for each event that they close. */
   push(chunk: Uint8Array): void;
+  /**
+   * Takes bytes up to and with the first blank line, or all of them; returns how many it took. Calls
+   * back at most once.
+   */
+  next(chunk: Uint8Array): number;
+  /** Nothing is open: the next byte begins an event. */
+  readonly atBoundary: boolean;
+  /** The caller has read a whole event by other means; only at a boundary. */
+  skip(): void;
   /** The stream ended: hands over an event that no blank line closed, if there is one. */
   end(): void;
 }
@@ -63,15 +72,16 @@ export function createSseScanner(onEvent: (event: SseEvent) => void): SseScanner
     type = "";
   };
 
-  const readLine = (line: Buffer, isView: boolean): void => {
+  /** Answers whether it was the blank line that closes an event. */
+  const readLine = (line: Buffer, isView: boolean): boolean => {
     const text = atStart ? withoutByteOrderMark(line) : line;
     atStart = false;
     if (text.length === 0) {
       emit(true);
-      return;
+      return true;
     }
     const end = text.indexOf(colon);
-    if (end === 0) return;
+    if (end === 0) return false;
     const name = (end === -1 ? text : text.subarray(0, end)).toString("latin1");
     const value = end === -1 ? text.subarray(text.length) : valueFrom(text, end + 1);
     if (name === "data") {
@@ -87,47 +97,59 @@ export function createSseScanner(onEvent: (event: SseEvent) => void): SseScanner
     } else if (name === "error") {
       error = Buffer.from(value);
     }
+    return false;
   };
 
-  const endLine = (rest: Buffer): void => {
-    if (carried === 0) {
-      readLine(rest, true);
-      return;
-    }
+  const endLine = (rest: Buffer): boolean => {
+    if (carried === 0) return readLine(rest, true);
     keep(rest);
     const line = carry.subarray(0, carried);
     carried = 0;
-    readLine(line, false);
+    return readLine(line, false);
+  };
+
+  const next = (chunk: Uint8Array): number => {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    let from = 0;
+    if (afterCr && bytes.length > 0) {
+      afterCr = false;
+      if (bytes[0] === lf) from = 1;
+    }
+    let nextCr = bytes.indexOf(cr, from);
+    let nextLf = bytes.indexOf(lf, from);
+    while (nextCr !== -1 || nextLf !== -1) {
+      const crFirst = nextCr !== -1 && (nextLf === -1 || nextCr < nextLf);
+      const end = crFirst ? nextCr : nextLf;
+      const isBlank = endLine(bytes.subarray(from, end));
+      from = end + 1;
+      if (crFirst) {
+        if (from === bytes.length) afterCr = true;
+        else if (bytes[from] === lf) from += 1;
+        nextCr = bytes.indexOf(cr, from);
+      }
+      if (isBlank) return from;
+      if (nextLf !== -1 && nextLf < from) nextLf = bytes.indexOf(lf, from);
+    }
+    if (from < bytes.length) keep(bytes.subarray(from));
+    // The read buffer is not ours to hold: an open event takes its bytes along.
+    if (dataIsView && data !== undefined) {
+      data = Buffer.from(data);
+      dataIsView = false;
+    }
+    return bytes.length;
   };
 
   return {
+    next,
     push(chunk) {
-      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-      let from = 0;
-      if (afterCr && bytes.length > 0) {
-        afterCr = false;
-        if (bytes[0] === lf) from = 1;
-      }
-      let nextCr = bytes.indexOf(cr, from);
-      let nextLf = bytes.indexOf(lf, from);
-      while (nextCr !== -1 || nextLf !== -1) {
-        const crFirst = nextCr !== -1 && (nextLf === -1 || nextCr < nextLf);
-        const end = crFirst ? nextCr : nextLf;
-        endLine(bytes.subarray(from, end));
-        from = end + 1;
-        if (crFirst) {
-          if (from === bytes.length) afterCr = true;
-          else if (bytes[from] === lf) from += 1;
-          nextCr = bytes.indexOf(cr, from);
-        }
-        if (nextLf !== -1 && nextLf < from) nextLf = bytes.indexOf(lf, from);
-      }
-      if (from < bytes.length) keep(bytes.subarray(from));
-      // The read buffer is not ours to hold: an open event takes its bytes along.
-      if (dataIsView && data !== undefined) {
-        data = Buffer.from(data);
-        dataIsView = false;
-      }
+      for (let from = 0; from < chunk.length; ) from += next(chunk.subarray(from));
+    },
+    get atBoundary() {
+      return carried === 0 && data === undefined && error === undefined && type === "";
+    },
+    skip() {
+      atStart = false;
+      afterCr = false;
     },
     end() {
       if (carried > 0) endLine(empty);
