@@ -404,9 +404,12 @@ describe("the end of a drive", () => {
     const input = smallTrial({ url, concurrency: 2, measured: { kind: "count", requests: 10 } });
     const records: RequestRecord[] = [];
     const run = async (): Promise<void> => {
-      const source: typeof input.source = (index) => {
-        if (index === 5) throw new Error("no more prompts");
-        return input.source(index);
+      const source: typeof input.source = {
+        ...input.source,
+        request(index) {
+          if (index === 5) throw new Error("no more prompts");
+          return input.source.request(index);
+        },
       };
       for await (const record of drive({ ...input, source })) records.push(record);
     };

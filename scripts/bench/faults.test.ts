@@ -16,7 +16,13 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 /** Far above what a good answer takes here, far below the test's patience. */
-const shortLimits: DriveInput["limits"] = { requestMs: 400, stallMs: 150, failureShare: 1 };
+const shortLimits: DriveInput["limits"] = {
+  requestMs: 400,
+  stallMs: 150,
+  failureShare: 1,
+  failureCount: undefined,
+  trialMs: undefined,
+};
 
 async function oneRequest(fault: FaultName, limits = shortLimits): Promise<RequestRecord> {
   const { records, summary } = await driveToEnd(
@@ -158,7 +164,10 @@ describe("a trial with faults", () => {
     const { records, summary } = await driveToEnd(
       smallTrial(
         { url: server.url, concurrency: 2, measured: { kind: "count", requests: 15 } },
-        { window: "fixed", limits: { requestMs: 5000, stallMs: 5000, failureShare: 0.5 } },
+        {
+          window: "fixed",
+          limits: { ...shortLimits, requestMs: 5000, stallMs: 5000, failureShare: 0.5 },
+        },
       ),
     );
     expect(summary.outcome).toEqual({ kind: "complete" });
@@ -176,7 +185,7 @@ describe("a trial with faults", () => {
           concurrency: 2,
           measured: { kind: "count", requests: 500 },
         },
-        { limits: { requestMs: 5000, stallMs: 5000, failureShare: 0.2 } },
+        { limits: { ...shortLimits, requestMs: 5000, stallMs: 5000, failureShare: 0.2 } },
       ),
     );
     // 20 % of at least 20 requests may fail: the fifth failure is one too many.
@@ -210,18 +219,20 @@ describe("a trial with faults", () => {
 
   it("records a server that dies in mid-stream", async () => {
     const dying = await startFaultyServer(() => "endless");
-    const { records, summary } = await driveToEnd(
-      smallTrial(
-        { url: dying.url, concurrency: 3, measured: { kind: "count", requests: 3 } },
-        {
-          window: "fixed",
-          source: (index) => {
-            if (index === 2) setTimeout(() => void dying.close(), 100);
-            return smallTrial({ url: dying.url, concurrency: 1 }).source(index);
-          },
-        },
-      ),
+    const trial = smallTrial(
+      { url: dying.url, concurrency: 3, measured: { kind: "count", requests: 3 } },
+      { window: "fixed" },
     );
+    const { records, summary } = await driveToEnd({
+      ...trial,
+      source: {
+        ...trial.source,
+        request(index) {
+          if (index === 2) setTimeout(() => void dying.close(), 100);
+          return trial.source.request(index);
+        },
+      },
+    });
     expect(summary.outcome).toEqual({ kind: "complete" });
     expect(records.map(({ status }) => status)).toEqual(["failed", "failed", "failed"]);
     expect(records.every(({ chunksAtMs }) => chunksAtMs.length > 0)).toBe(true);

@@ -91,9 +91,14 @@ export interface WatchEnd {
   readonly unavailable: string | undefined;
 }
 
-/** The client's own state over the window of a trial. */
+/** The client's own state over the window of a trial; of several threads the busiest one's, pauses summed. */
 export interface ClientReading {
+  /** Threads that shared the streams. */
+  readonly threads: number;
+  /** Of one core. */
   readonly cpuShare: number;
+  /** Of the time: ready to run, and no core was free; absent where the host does not tell. */
+  readonly cpuWaitShare?: number;
   readonly eventLoopDelayP99Ms: number;
   readonly eventLoopDelayMaxMs: number;
   readonly gcPauseTotalMs: number;

@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { toolIdentityOf } from "../environment/client.ts";
 import { processStartedAt, stillRuns } from "../environment/process.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
-import { UserError } from "../errors.ts";
+import { messageOf, UserError } from "../errors.ts";
 import type { Plan, Round } from "../experiment/plan.ts";
 import { ensureFolder, type Project } from "../experiment/project.ts";
 import { createProgress } from "../report/progress.ts";
 import type { Store } from "../store/store.ts";
 import type { StoredLeg, StoredRun } from "../store/stored-run.ts";
 import { isoWithOffset } from "../units.ts";
+import { calibrationForRun, threadsFor } from "./calibration.ts";
 import { cleanLeftLogs, endLeftovers } from "./leftovers.ts";
 import { createLocalExecutor } from "./local.ts";
 import type { EngineMachine } from "./machine.ts";
@@ -46,6 +47,7 @@ export async function measureLeg(
   );
   if (there === undefined || steps.length === 0) return { measured: 0, failed: [] };
   const { machine, before } = there;
+  const tool = toolIdentityOf(before);
   const leg = store.beginLeg(
     run,
     {
@@ -54,7 +56,7 @@ export async function measureLeg(
       pidStartedAt: processStartedAt(process.pid),
       host: hostname(),
       argv: process.argv.slice(2),
-      tool: toolIdentityOf(before),
+      tool,
     },
     refuseWhileAlive,
   );
@@ -66,6 +68,15 @@ export async function measureLeg(
   }
   store.appendSnapshot(run, { leg, scope: "run-before" }, before);
   for (const text of sharedServerNotes(planned)) talk(`Note: ${text}`);
+  const known = await calibrationForRun(store, planned, { tool, talk, signal }).catch(
+    (error: unknown) => {
+      const text = `the client was not calibrated: ${messageOf(error)}`;
+      talk(text);
+      store.appendNote(run, { at: isoWithOffset(Date.now()), leg, kind: "calibration", text });
+      return undefined;
+    },
+  );
+  if (known !== undefined) store.useCalibration(run, leg, known.id);
   talk(
     `Run ${run}: ${steps.length} trials of ${planned.points.length} points in ${planned.roundCount} rounds`,
   );
@@ -79,6 +90,8 @@ export async function measureLeg(
     leg,
     snapshot: machine.around,
     gpus,
+    requestFolder: logFolderOf(project, run),
+    clientThreads: (load) => threadsFor(load, experiment.client, known?.calibration),
   });
   const progress = createProgress(steps);
   let reason: "complete" | "interrupted" | "failed" = "failed";

@@ -64,6 +64,8 @@ async function stage(
     signal: interrupt.signal,
     run: "run",
     leg: 1,
+    requestFolder: project.root,
+    clientThreads: () => 1,
     gpus: {
       async *watch() {
         yield* await Promise.resolve([]);

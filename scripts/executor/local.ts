@@ -3,7 +3,6 @@
 import type { RunningEngine } from "../engine/engine.ts";
 import { EngineStartError } from "../engine/engine.ts";
 import { startEngine } from "../engine/engines.ts";
-import { probeJson } from "../engine/http.ts";
 import { describeExit } from "../engine/launch.ts";
 import { redactText } from "../environment/redact.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
@@ -11,11 +10,13 @@ import { UserError } from "../errors.ts";
 import type { Experiment, Variant } from "../experiment/experiment.ts";
 import type { PlannedStart, Point, Trial } from "../experiment/plan.ts";
 import { isoWithOffset } from "../units.ts";
+import { promptThreads } from "../workload/prompt-threads.ts";
 import { longestRequestTokens } from "../workload/prompts.ts";
 import { findTokenizer, type PromptTokenizer } from "../workload/tokenizer.ts";
 import { restartLogPath } from "./log-path.ts";
 import type { StartEvent } from "./start-events.ts";
 import { runTrial, type TrialContext } from "./trial.ts";
+import { askTokenize } from "./trial-requests.ts";
 
 export interface LocalExecutor {
   /** Runs one start. Trials that an engine's death left over are tried once more on a restart. */
@@ -50,6 +51,10 @@ export interface LocalExecutorOptions {
   readonly run: string;
   readonly leg: number;
   readonly gpus: TrialContext["gpus"];
+  /** Where requests go that are too large for memory. */
+  readonly requestFolder: string;
+  /** Client threads that drive a load. */
+  readonly clientThreads: (load: Trial["load"]) => number;
   readonly launch?: typeof startEngine;
 }
 
@@ -60,6 +65,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   /** Kept ones that died while they waited. */
   const lost = new Map<string, { readonly engine: RunningEngine; readonly detail: string }>();
   const tokenizers = new Map<string, PromptTokenizer>();
+  const makers = promptThreads();
 
   async function* runStart(
     start: PlannedStart,
@@ -140,6 +146,10 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
           engine: alive,
           tokenizer: await tokenizerOf(variant, alive),
           promptSalt: promptSalt(variant),
+          projectRoot: options.projectRoot,
+          folder: options.requestFolder,
+          promptThreads: makers,
+          clientThreads: options.clientThreads(trial.load),
           gpus: options.gpus,
           snapshot: () => options.snapshot(variant, alive, true),
           stop: AbortSignal.any([signal, death.signal]),
@@ -226,13 +236,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
   ): Promise<PromptTokenizer> {
     const known = tokenizers.get(variant.name);
     if (known !== undefined) return known;
-    const tokenizer = await findTokenizer(variant, options.projectRoot, (body) =>
-      probeJson(`${endpoint.baseUrl}/tokenize`, {
-        headers: endpoint.headers,
-        // As the server knows it, which may be another name than the variant's model.
-        body: { ...body, model: endpoint.model },
-      }),
-    );
+    const tokenizer = await findTokenizer(variant, options.projectRoot, askTokenize(endpoint));
     tokenizers.set(variant.name, tokenizer);
     return tokenizer;
   }
@@ -244,9 +248,10 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
       // From here on their end is no death.
       kept.clear();
       const dead = [...lost];
-      await Promise.all(
-        [...living, ...dead.map(([, { engine }]) => engine)].map((engine) => engine.stop()),
-      );
+      await Promise.all([
+        makers.close(),
+        ...[...living, ...dead.map(([, { engine }]) => engine)].map((engine) => engine.stop()),
+      ]);
       return new Map(dead.map(([variant, { detail }]) => [variant, detail]));
     },
   };

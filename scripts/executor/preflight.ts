@@ -9,6 +9,8 @@ import type { Plan } from "../experiment/plan.ts";
 import { readNotebook } from "../report/notebook-source.ts";
 import { longestRequestTokens, makeRequestSource } from "../workload/prompts.ts";
 import { localTokenizer, tokenizerPath } from "../workload/tokenizer.ts";
+import { checkDatasets } from "./check-datasets.ts";
+import { checkTraces, type TracesCheck } from "./check-traces.ts";
 import { checkKeptEngines } from "./kept-engines.ts";
 import { checkMachine } from "./machine.ts";
 
@@ -19,37 +21,24 @@ export async function preflight(
 ): Promise<readonly UserErrorParts[]> {
   const planned = new Set(plan.points.map(({ variant }) => variant));
   const variants = plan.experiment.variants.filter(({ name }) => planned.has(name));
+  const traces = await checkTraces(plan.points, projectRoot);
   const checks = await Promise.all(
-    variants.map((variant) => checkVariant(plan, variant, projectRoot)),
+    variants.map((variant) => checkVariant(plan, variant, { projectRoot, traces })),
   );
   return [
     ...unsupported(plan),
     ...checkKeptEngines(plan, variants),
+    ...traces.problems,
     ...checks.flat(),
+    ...(await checkDatasets(plan, projectRoot)),
     ...(await checkMachine(plan.experiment, variants, projectRoot)),
     ...checkReport(plan, projectRoot),
   ];
 }
 
 /** What this version can read and plan but not yet measure. */
-function unsupported({ experiment, points }: Plan): readonly UserErrorParts[] {
+function unsupported({ experiment }: Plan): readonly UserErrorParts[] {
   const problems: UserErrorParts[] = [];
-  for (const { name, load } of points) {
-    if (load.kind === "concurrency") continue;
-    problems.push({
-      what: `point ${name}: this version drives a fixed concurrency, not a ${load.kind === "rate" ? "request rate" : "trace"}`,
-      where: `loads.${load.kind}`,
-      mend: "write loads: { concurrency: [...] }, or leave the point out with --only",
-    });
-  }
-  for (const { name, input } of experiment.workloads) {
-    if (input.kind !== "dataset") continue;
-    problems.push({
-      what: `workload ${name}: this version makes its own prompts and does not read a dataset`,
-      where: `workloads.${name}.input`,
-      mend: "write the input's length in tokens: input: 1000",
-    });
-  }
   if (experiment.measure.rounds.kind === "until") {
     problems.push({
       what: "this version measures a number of rounds that is fixed before the start",
@@ -104,13 +93,18 @@ export function notebookPath(notebook: string, projectRoot: string): string | un
 async function checkVariant(
   plan: Plan,
   variant: Variant,
-  projectRoot: string,
+  { projectRoot, traces }: { readonly projectRoot: string; readonly traces: TracesCheck },
 ): Promise<readonly UserErrorParts[]> {
   const points = plan.points.filter((point) => point.variant === variant.name);
+  // A trace brings lengths of its own.
   const workloads = plan.experiment.workloads.filter(({ name }) =>
-    points.some(({ workload }) => workload === name),
+    points.some(({ workload, load }) => workload === name && load.kind !== "trace"),
   );
-  const longest = workloads.map(longestRequestTokens);
+  const isTraced = points.some(({ load }) => load.kind === "trace");
+  const longest = [
+    ...workloads.map(longestRequestTokens),
+    ...(isTraced ? [traces.longestRequestTokens] : []),
+  ];
   const engineProblems = await checkEngine(
     variant,
     {
@@ -126,23 +120,31 @@ async function checkVariant(
   if (engineProblems.length > 0) return engineProblems;
   const path = tokenizerPath(variant, projectRoot);
   // Without a tokenizer on disk the running server is asked; that can't be tried before it runs.
-  return path === undefined ? [] : checkPrompts(variant, workloads, path);
+  return path === undefined ? [] : checkPrompts(variant, workloads, { path, projectRoot });
 }
 
-/** Makes one prompt of each workload, so that a length that can't be made is known now. */
+/** Makes one prompt or conversation of each workload, so that a length that can't be made is known now. */
 async function checkPrompts(
   variant: Variant,
   workloads: readonly Workload[],
-  path: string,
+  { path, projectRoot }: { readonly path: string; readonly projectRoot: string },
 ): Promise<readonly UserErrorParts[]> {
   try {
     const tokenizer = await localTokenizer(path);
     for (const workload of workloads) {
       if (workload.input.kind === "dataset") continue;
-      await makeRequestSource(
-        { workload, model: variant.model, seed: "preflight", runSeed: "preflight", prepare: 1 },
+      const source = await makeRequestSource(
+        {
+          workload,
+          model: variant.model,
+          seed: "preflight",
+          runSeed: "preflight",
+          projectRoot,
+        },
         tokenizer,
       );
+      // The last turn of a conversation carries all of it.
+      source.request(workload.turns - 1);
     }
     return [];
   } catch (error) {

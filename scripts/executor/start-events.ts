@@ -1,5 +1,5 @@
 // What happens in one start of a variant, as it happens: what the executor tells and the store keeps.
-import type { LoadProgress } from "../bench/closed-loop.ts";
+import type { LoadProgress } from "../bench/load.ts";
 import type { DriveSummary, EngineReading, RequestRecord } from "../bench/request-record.ts";
 import type { CacheReset, RunningEngine } from "../engine/engine.ts";
 import type { GpuReading } from "../environment/gpu-reading.ts";

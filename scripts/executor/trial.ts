@@ -1,8 +1,7 @@
 // One trial on a running engine: prompts, cache policy, snapshots around it, the load with the watches
 // of engine and GPUs beside it.
 import { setTimeout as delay } from "node:timers/promises";
-import type { LoadProgress } from "../bench/closed-loop.ts";
-import { drive } from "../bench/drive.ts";
+import type { LoadProgress } from "../bench/load.ts";
 import type {
   DriveSummary,
   EngineReading,
@@ -10,27 +9,26 @@ import type {
   WatchEnd,
 } from "../bench/request-record.ts";
 import { waitUntilIdle, watchEngine } from "../bench/telemetry.ts";
+import { driveInThreads } from "../bench/threads.ts";
 import { type CacheReset, type RunningEngine, usualPaths } from "../engine/engine.ts";
 import type { GpuReading } from "../environment/gpu-reading.ts";
 import type { GpuWatch } from "../environment/gpu-telemetry.ts";
-import { redactText } from "../environment/redact.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
-import type { Experiment, Workload } from "../experiment/experiment.ts";
-import type { Point, Trial } from "../experiment/plan.ts";
+import type { Workload } from "../experiment/experiment.ts";
+import type { Trial } from "../experiment/plan.ts";
 import { isoWithOffset, nowMs } from "../units.ts";
-import { makeRequestSource } from "../workload/prompts.ts";
-import type { PromptTokenizer } from "../workload/tokenizer.ts";
 import { mergeStreams } from "./merge-streams.ts";
 import type { StartEvent } from "./start-events.ts";
+import {
+  requestsOfTrial,
+  type TrialRequests,
+  type TrialRequestsContext,
+} from "./trial-requests.ts";
 
-export interface TrialContext {
-  readonly experiment: Experiment;
-  readonly point: Point;
-  readonly workload: Workload;
+export interface TrialContext extends TrialRequestsContext {
   readonly engine: RunningEngine;
-  readonly tokenizer: PromptTokenizer;
-  /** Tells its prompts from those that a living engine has seen before; empty for a fresh one. */
-  readonly promptSalt: string;
+  /** Client threads that drive it. */
+  readonly clientThreads: number;
   readonly gpus: Pick<GpuWatch, "watch">;
   /** A light snapshot, as it is now. */
   readonly snapshot: () => Promise<EnvironmentSnapshot>;
@@ -57,20 +55,22 @@ export async function* runTrial(
   trial: Trial,
   context: TrialContext,
 ): AsyncGenerator<StartEvent, boolean, undefined> {
-  const { experiment, point, workload, engine, tokenizer, stop, death } = context;
-  if (trial.load.kind !== "concurrency")
-    throw new Error(`load ${trial.load.kind} is refused before a run`);
+  const requests = await requestsOfTrial(trial, context);
+  try {
+    return yield* runPrepared(trial, context, requests);
+  } finally {
+    await requests.maker.close();
+  }
+}
+
+async function* runPrepared(
+  trial: Trial,
+  context: TrialContext,
+  requests: TrialRequests,
+): AsyncGenerator<StartEvent, boolean, undefined> {
+  const { point, workload, engine, stop, death } = context;
   const stopped = (): boolean => stop.aborted;
-  const source = await makeRequestSource(
-    {
-      workload,
-      model: engine.endpoint.model,
-      seed: `${trial.seed}${context.promptSalt}`,
-      runSeed: String(experiment.measure.seed),
-      prepare: preparedRequests(point, trial.load.concurrency),
-    },
-    tokenizer,
-  );
+  for (const text of requests.maker.notes()) yield promptNote(trial, text);
   const idleness = await waitUntilIdle(engine.endpoint, { limitMs: idleLimitMs, signal: stop });
   if (stopped()) return false;
   if (idleness === "busy") {
@@ -87,7 +87,7 @@ export async function* runTrial(
   const { warmupRequests, measured } = point;
   yield { kind: "trial-began", trial, at: wallClock(), warmupRequests, measured, cacheReset };
 
-  const outcome = yield* runLoad(trial, trial.load, context, source);
+  const outcome = yield* runLoad(trial, context, requests);
   const { summary } = outcome;
   const ended = summary.outcome;
   // Requests of a dead engine may fail before the death is known; it is the better reason.
@@ -131,9 +131,8 @@ type LoadOutcome = Pick<
  */
 async function* runLoad(
   trial: Trial,
-  load: Parameters<typeof drive>[0]["load"],
-  { experiment, point, workload, engine, tokenizer, gpus, stop }: TrialContext,
-  source: Parameters<typeof drive>[0]["source"],
+  { experiment, point, workload, engine, tokenizer, gpus, stop, clientThreads }: TrialContext,
+  { maker, batch, traceAtMs }: TrialRequests,
 ): AsyncGenerator<StartEvent, LoadOutcome, undefined> {
   const abandonment = new AbortController();
   const loadOver = new AbortController();
@@ -163,16 +162,19 @@ async function* runLoad(
         delay(firstReadingLimitMs, undefined, { ref: false }),
       ]);
       summary = yield* mapped(
-        drive(
+        driveInThreads(
           {
             endpoint: engine.endpoint,
             path: (engine.endpoint.paths ?? usualPaths)[workload.endpoint],
-            load,
+            load: trial.load,
+            seed: trial.seed,
+            ...(traceAtMs === undefined ? {} : { traceAtMs }),
             zeroMs,
             warmupRequests: point.warmupRequests,
             measured: point.measured,
             window: experiment.measure.window,
-            source,
+            batches: [batch],
+            maker,
             limits: experiment.limits,
             signal: AbortSignal.any([stop, abandonment.signal]),
             onProgress: (value) => {
@@ -182,7 +184,7 @@ async function* runLoad(
               latest = value;
             },
           },
-          { redact: redactText },
+          { threads: clientThreads },
         ),
         (record): LoadEvent => ({ kind: "request", record }),
       );
@@ -248,10 +250,8 @@ async function aborted(signal: AbortSignal, limitMs: number): Promise<void> {
   await delay(limitMs, undefined, { signal }).catch(() => undefined);
 }
 
-/** Requests made before the trial: warm-up, cohort and about as many fillers as will be needed. */
-function preparedRequests(point: Point, concurrency: number): number {
-  const cohort = point.measured.kind === "count" ? point.measured.requests : 4 * concurrency;
-  return point.warmupRequests + cohort + 2 * concurrency;
+function promptNote({ point, round }: Trial, text: string): StartEvent {
+  return { kind: "note", note: "prompts", text: `${point}, round ${round}: ${text}` };
 }
 
 function wallClock(): string {

@@ -118,6 +118,7 @@ export function tinyExperiment(change: Readonly<Record<string, string>> = {}): s
     workloads: "{ 32-8: { input: 32, output: 8 } }",
     loads: "{ concurrency: [1, 2] }",
     measure: "{ rounds: 2, requests: 6, percentiles: [50] }",
+    client: "{ calibrate: false }",
     ...change,
   };
   return Object.entries(parts)

@@ -2,7 +2,7 @@
 // in one answer.
 import { type DriveDeps, type DriveInput, drive } from "../bench/drive.ts";
 import type { DriveSummary, RequestRecord } from "../bench/request-record.ts";
-import type { RequestSource } from "../workload/prompts.ts";
+import type { PreparedRequest, RequestSource } from "../workload/requests.ts";
 
 export interface SmallTrial {
   readonly url: string;
@@ -26,7 +26,7 @@ export function smallTrial(
   }: SmallTrial,
   others: Partial<Omit<DriveInput, "endpoint" | "load">> = {},
 ): DriveInput {
-  const source: RequestSource = (index) => ({
+  const request = (index: number): PreparedRequest => ({
     body: Buffer.from(
       JSON.stringify({ model, prompt: `p${index}`, max_tokens: outputTokens(index), stream: true }),
     ),
@@ -34,6 +34,7 @@ export function smallTrial(
     outputTokens: outputTokens(index),
     promptDigest: index.toString(16).padStart(16, "0"),
   });
+  const source: RequestSource = { turns: 1, total: undefined, request, onMore: () => undefined };
   return {
     endpoint: { baseUrl: url, model, headers: {} },
     path: "/v1/completions",
@@ -42,7 +43,14 @@ export function smallTrial(
     measured: measured ?? { kind: "count", requests: 4 },
     window: "handover",
     source,
-    limits: { requestMs: 30_000, stallMs: 30_000, failureShare: 1 },
+    seed: "small trial",
+    limits: {
+      requestMs: 30_000,
+      stallMs: 30_000,
+      failureShare: 1,
+      failureCount: undefined,
+      trialMs: undefined,
+    },
     signal: new AbortController().signal,
     ...others,
   };

@@ -2,6 +2,7 @@
 // The fixtures of the store's older schemas hold this very run: add other cases beside it.
 
 import type { AuditResult } from "../audit/finding.ts";
+import type { Calibration } from "../bench/calibration.ts";
 import type { DriveSummary, EngineReading, RequestRecord } from "../bench/request-record.ts";
 import type { EngineFacts } from "../engine/engine.ts";
 import { undisclosedSettings } from "../engine/engine.ts";
@@ -47,6 +48,7 @@ const experiment: Experiment = {
       output: { kind: "exact", tokens: 3 },
       cache: { kind: "cold" },
       endpoint: "completions",
+      turns: 1,
     },
   ],
   loads: [{ kind: "concurrency", concurrency: 2 }],
@@ -64,7 +66,14 @@ const experiment: Experiment = {
     seed: 1,
   },
   slo: [],
-  limits: { requestMs: 60_000, stallMs: 10_000, failureShare: 0.1 },
+  limits: {
+    requestMs: 60_000,
+    stallMs: 10_000,
+    failureShare: 0.1,
+    failureCount: undefined,
+    trialMs: undefined,
+  },
+  client: { threads: "auto", calibrate: true },
   telemetry: { gpuMs: 1000, engineMs: 1000 },
   environment: { kind: "local" },
   stated: { other: {} },
@@ -163,11 +172,32 @@ export const caseSummary: DriveSummary = {
   clockDriftMs: 0.125,
   outcome: { kind: "complete" },
   client: {
+    threads: 1,
     cpuShare: 0.25,
     eventLoopDelayP99Ms: 1.5,
     eventLoopDelayMaxMs: 2.5,
     gcPauseTotalMs: 0.5,
   },
+};
+
+/** What is known of the client on some machine. */
+export const caseCalibration: Calibration = {
+  at: caseAt,
+  machine: "9f86d081",
+  tool: "0.1.0",
+  load: { streams: 64, ratePerS: 30 },
+  threads: 1,
+  seconds: 1.5,
+  events: 5000,
+  event: { p50Ms: 0.0625, p99Ms: 0.25 },
+  burst: { p50Ms: 0.5, p99Ms: 1.5 },
+  gap: { p50Ms: 0.0625, p99Ms: 0.5 },
+  ttft: { p50Ms: 0.125, p99Ms: 0.75 },
+  startLag: { p50Ms: 0.125, p99Ms: 0.5 },
+  eventsPerS: 2_000_000,
+  cpuShare: 0.125,
+  coalescedShare: 0,
+  eventLoopDelayP99Ms: 1,
 };
 
 /** A request that completed, of as many tokens as chunks unless told. */

@@ -1,0 +1,159 @@
+// A client thread: opens its connections, warms its code, drives its share of one trial and posts the
+// records in batches. It does nothing else, so that nothing else delays its time stamps.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { redactText } from "../environment/redact.ts";
+import { messageOf, UserError } from "../errors.ts";
+import { batchedSource } from "../workload/request-batch.ts";
+import type { RequestSource } from "../workload/requests.ts";
+import { openDrive } from "./drive.ts";
+import type { LoadProgress } from "./load.ts";
+import { packRecords } from "./record-batch.ts";
+import type { RequestRecord } from "./request-record.ts";
+import type { FromThread, ThreadTask, ToThread } from "./thread-messages.ts";
+import { warmUpClient } from "./warm-up.ts";
+
+/** Records are posted when there are so many, or after so long: packing them takes time from the load. */
+const mostRecords = 64;
+const postEveryMs = 100;
+
+async function runThread(port: MessagePort, task: ThreadTask): Promise<void> {
+  const post = (message: FromThread, transfer: readonly ArrayBuffer[] = []): void => {
+    port.postMessage(message, transfer);
+  };
+  const abortion = new AbortController();
+  const source = batchedSource();
+  let poke = (): void => undefined;
+  const go = new Promise<number>((resolve) => {
+    port.on("message", (message: ToThread) => {
+      if (message.kind === "batch") source.add(message.batch);
+      else if (message.kind === "go") resolve(message.zeroMs);
+      else if (message.kind === "poke") poke();
+      else abortion.abort(message.reason);
+    });
+  });
+
+  const outbox = createOutbox(post);
+  await warmUpClient();
+  const drive = await openDrive(
+    {
+      ...task.input,
+      source: watched(source, task),
+      signal: abortion.signal,
+      onProgress: outbox.progress,
+    },
+    { redact: redactText, threads: task.share.threads },
+  );
+  try {
+    // What start-up left behind is not to be collected in the window.
+    collectGarbage();
+    post({ kind: "ready" });
+    const running = drive.start({
+      zeroMs: await go,
+      share: task.share,
+      memory: task.memory,
+      tellOthers: () => {
+        post({ kind: "others" });
+      },
+      onRecord: outbox.record,
+    });
+    poke = () => {
+      running.poke();
+    };
+    const end = await running.ended.finally(outbox.close);
+    post({ kind: "ended", end });
+  } finally {
+    await drive.close();
+    source.close();
+  }
+}
+
+/** Lets the main thread see how far the requests are used up. */
+function watched(source: RequestSource, { asked, share }: ThreadTask): RequestSource {
+  const highest = new Int32Array(asked);
+  return {
+    get turns() {
+      return source.turns;
+    },
+    get total() {
+      return source.total;
+    },
+    request(index) {
+      if (index >= (highest[share.thread] ?? 0)) highest[share.thread] = index + 1;
+      return source.request(index);
+    },
+    onMore: (listener) => {
+      source.onMore(listener);
+    },
+  };
+}
+
+interface Outbox {
+  readonly record: (record: RequestRecord) => void;
+  readonly progress: (progress: LoadProgress) => void;
+  /** Posts what is left. */
+  readonly close: () => void;
+}
+
+/** Collects what is to be posted; a change of phase goes at once, the rest now and then. */
+function createOutbox(
+  post: (message: FromThread, transfer?: readonly ArrayBuffer[]) => void,
+): Outbox {
+  let records: RequestRecord[] = [];
+  let latest: LoadProgress | undefined;
+  let posted: LoadProgress | undefined;
+  const flush = (): void => {
+    const progress = latest === posted ? undefined : latest;
+    posted = latest;
+    if (records.length > 0) {
+      const batch = packRecords(records);
+      records = [];
+      post({ kind: "records", batch, ...(progress && { progress }) }, [batch.chunksAtMs.buffer]);
+    } else if (progress !== undefined) post({ kind: "progress", progress });
+  };
+  const timer = setInterval(flush, postEveryMs);
+  return {
+    record(record) {
+      records.push(record);
+      if (records.length >= mostRecords) flush();
+    },
+    progress(progress) {
+      latest = progress;
+      if (progress.phase === posted?.phase) return;
+      posted = progress;
+      post({ kind: "progress", progress });
+    },
+    close() {
+      clearInterval(timer);
+      flush();
+    },
+  };
+}
+
+/** Node's own collector, which has to be asked for by flag; does nothing where that can't be had. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("globalThis.gc?.()");
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  // The starter's own words, by structured clone.
+  const task = workerData as ThreadTask;
+  runThread(port, task)
+    .catch((error: unknown) => {
+      const message: FromThread = {
+        kind: "failed",
+        error: {
+          message: messageOf(error),
+          stack: error instanceof Error ? error.stack : undefined,
+          parts: error instanceof UserError ? error.parts : undefined,
+        },
+      };
+      port.postMessage(message);
+    })
+    .finally(() => {
+      port.close();
+    });
+}
