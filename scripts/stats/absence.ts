@@ -66,6 +66,10 @@ export const absenceReasons = {
     zh: "这一负载没有计划并发",
     en: "this load has no planned concurrency",
   },
+  closed_loop: {
+    zh: "闭环负载：请求随应答发出，没有到达速率",
+    en: "a closed loop: requests follow answers and have no rate of arrival",
+  },
   no_cold_burst: {
     zh: "预热请求少于并发数，没有完整的首波",
     en: "fewer warm-up requests than streams: no whole first wave",

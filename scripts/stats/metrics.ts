@@ -11,6 +11,7 @@ type MetricNeed =
   | "engine_gauges"
   | "engine_counters"
   | "planned_concurrency"
+  | "arrivals"
   | "warmup"
   | "slo"
   | "launched_engine"
@@ -174,6 +175,22 @@ const entries = [
     formula: {
       zh: "窗口内完成的请求数 / 窗口长度",
       en: "requests completed in the window / window",
+    },
+    source: own,
+    version: 1,
+    statistics: "one_value",
+  },
+  {
+    id: "offered_rate",
+    symbol: undefined,
+    unit: "1/s",
+    decimals: 3,
+    better: "neither",
+    needs: ["arrivals"],
+    name: { zh: "到达速率", en: "offered rate" },
+    formula: {
+      zh: "应在窗口内发出的请求数 / 窗口长度；仅开环",
+      en: "requests due in the window / window; open loops only",
     },
     source: own,
     version: 1,
@@ -350,6 +367,22 @@ const entries = [
     formula: {
       zh: "1 - 实测并发 / 计划并发",
       en: "1 - achieved concurrency / planned concurrency",
+    },
+    source: own,
+    version: 1,
+    statistics: "one_value",
+  },
+  {
+    id: "in_flight_growth",
+    symbol: undefined,
+    unit: "requests",
+    decimals: 2,
+    better: "lower",
+    needs: ["arrivals"],
+    name: { zh: "在途请求增长", en: "growth of requests in flight" },
+    formula: {
+      zh: "窗口最后四分之一的平均在途请求数 - 最初四分之一的；仅开环",
+      en: "mean requests in flight in the window's last quarter - in its first; open loops only",
     },
     source: own,
     version: 1,

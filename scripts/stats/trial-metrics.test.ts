@@ -217,3 +217,42 @@ describe("what is not known", () => {
     }
   });
 });
+
+describe("metrics of an open loop", () => {
+  // Due and sent every 100 ms from 0 to 700, window 0..600 (first filler); each takes 50 ms, from the
+  // fourth on 250 ms.
+  const arrivals = trial(
+    Array.from({ length: 8 }, (_, i) =>
+      stream(100 * i, {
+        gapMs: i < 3 ? 10 : 60,
+        phase: i < 6 ? "measured" : "filler",
+      }),
+    ),
+    { plannedConcurrency: undefined },
+  );
+
+  it("set what arrived beside what completed", () => {
+    expect(value(arrivals, "offered_rate")).toBe(10);
+    // Ends: 50, 150, 250, then 550 (300 + 10 + 4 x 60); 650 and later are outside.
+    expect(value(arrivals, "qps")).toBeCloseTo(4 / 0.6, 12);
+  });
+
+  it("say how the requests in flight grew over the window", () => {
+    // First quarter 0..150: 50 + 50 of 150. Last 450..600: 100 of the fourth, 150 of the fifth, 100 of the sixth.
+    expect(value(arrivals, "in_flight_growth")).toBeCloseTo(350 / 150 - 100 / 150, 12);
+  });
+
+  it("have no idle slots and no first wave, and a closed loop has no rate of arrival", () => {
+    const none = { kind: "not_defined", why: "no_planned_concurrency" };
+    expect(value(arrivals, "idle_share")).toEqual(none);
+    expect(value(arrivals, "cold_burst")).toEqual(none);
+    for (const key of ["offered_rate", "in_flight_growth"])
+      expect(value(plain, key)).toEqual({ kind: "not_defined", why: "closed_loop" });
+  });
+
+  it("count as good what completed in the window within its limits", () => {
+    const slo = [{ metric: "e2e", percentile: 90, limitMs: 100 }] as const;
+    // Of the four completions three took 50 ms.
+    expect(value(arrivals, "goodput", { ...options, slo })).toBeCloseTo(3 / 0.6, 12);
+  });
+});

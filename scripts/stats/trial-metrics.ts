@@ -11,6 +11,7 @@ import {
 } from "./cache-metrics.ts";
 import { percentileKey } from "./estimate-key.ts";
 import { type EngineGpus, energyPerToken, throughputPerGpu, unknownGpus } from "./gpu-metrics.ts";
+import { gapSpread } from "./inter-token.ts";
 import type { MetricId } from "./metrics.ts";
 import { meanOfSorted, quantile7, sortAscending } from "./quantiles.ts";
 import { meetsSlo, requestMetrics } from "./request-metrics.ts";
@@ -27,7 +28,10 @@ import {
 } from "./trial-value.ts";
 import {
   achievedConcurrency,
+  arrivalsIn,
   completionsIn,
+  edgesOf,
+  isOpenLoop,
   isWithin,
   readingsIn,
   throughputWindow,
@@ -125,6 +129,7 @@ function singleValues(
     ["chunks_per_token", chunksPerToken(cohort)],
     ["coalesced_share", coalescedShare(cohort)],
     ["qps", completionRate(cohort)],
+    ["offered_rate", offeredRate(cohort)],
     ["output_tps", outputTps],
     ["prompt_tps_computed", promptThroughput(cohort, "computed")],
     ["prompt_tps_cached", promptThroughput(cohort, "cached")],
@@ -137,6 +142,7 @@ function singleValues(
     ["spec_acceptance_rate", specAcceptanceRate(cohort)],
     ["concurrency_achieved", concurrency(cohort, (achieved) => achieved)],
     ["idle_share", idleShare(cohort)],
+    ["in_flight_growth", inFlightGrowth(cohort)],
     ["concurrency_running", gaugeMean(cohort, "running")],
     ["concurrency_waiting", gaugeMean(cohort, "waiting")],
     ["cold_burst", coldBurst(cohort)],
@@ -187,20 +193,17 @@ function interTokenLatency(
   cohort: Cohort,
   percentiles: readonly number[],
 ): readonly (readonly [string, TrialValue])[] {
-  const streams = cohort.completed.filter((request) => request.chunksAtMs.length > 1);
-  const gaps = new Float64Array(sumOf(streams.map((request) => request.chunksAtMs.length - 1)));
-  let next = 0;
-  for (const { chunksAtMs } of streams) {
-    let previous: number | undefined;
-    for (const atMs of chunksAtMs) {
-      if (previous !== undefined) {
-        gaps[next] = atMs - previous;
-        next += 1;
-      }
-      previous = atMs;
-    }
-  }
-  return spreadOf("itl", gaps, streams.length, percentiles, () => absentLatency("tpot", cohort));
+  const streams = cohort.completed.filter((request) => request.outputChunks > 1);
+  const spread = gapSpread(streams, percentiles);
+  const orAbsent = (value: number | undefined): TrialValue =>
+    value === undefined ? absentLatency("tpot", cohort) : valueOf(value, streams.length);
+  return [
+    ["itl.mean", orAbsent(spread.mean)],
+    ...percentiles.map((percentile, index): readonly [string, TrialValue] => [
+      percentileKey("itl", percentile),
+      orAbsent(spread.percentiles[index]),
+    ]),
+  ];
 }
 
 /** Sum of (E2E - TTFT) over sum of (n - 1), over the requests that have a TPOT. */
@@ -243,12 +246,29 @@ function completionRate(cohort: Cohort): TrialValue {
   });
 }
 
+/** What an open loop asked for; how much of it was served, `qps` says. */
+function offeredRate({ trial, window }: Cohort): TrialValue {
+  if (!isOpenLoop(trial)) return notDefined("closed_loop");
+  if (window === undefined) return notDefined("no_window");
+  const arrivals = arrivalsIn(trial, window);
+  return valueOf(arrivals / windowSeconds(window), arrivals);
+}
+
+/** Requests in flight in the last quarter of the window less those in its first, each as a mean over time. */
+function inFlightGrowth({ trial, window, measured }: Cohort): TrialValue {
+  if (!isOpenLoop(trial)) return notDefined("closed_loop");
+  if (window === undefined) return notDefined("no_window");
+  const { first, last } = edgesOf(trial, window);
+  return valueOf(last - first, measured.length);
+}
+
 function outputThroughput(cohort: Cohort): TrialValue {
   return inWindow(cohort, (window) => {
     const uncounted = cohort.trial.requests.some(
       (request) =>
         request.status === "completed" &&
         request.outputTokens === undefined &&
+        request.outputChunks > 0 &&
         request.chunksAtMs.some((atMs) => isWithin(atMs, window)),
     );
     if (uncounted) return notCollected("no_token_count");

@@ -8,6 +8,12 @@ const farthestMs = 1e12;
 /** A varint of a safe integer takes at most eight bytes. */
 const longestVarintBytes = 8;
 
+/** Changes of a gap below it (some nine minutes) are packed in 32-bit arithmetic, which is several times faster. */
+const smallUs = 2 ** 29;
+
+/** Where a request's times are packed before they are copied out; grows with the longest request. */
+let scratch = new Uint8Array(4096);
+
 /**
  * Packs times in milliseconds, rounded to the microsecond.
  *
@@ -15,23 +21,34 @@ const longestVarintBytes = 8;
  * @example encodeChunkTimes(Float64Array.of(12, 37, 62)).length // 7: three bytes, three, one
  */
 export function encodeChunkTimes(timesMs: Float64Array): Buffer {
-  const bytes = Buffer.allocUnsafe(timesMs.length * longestVarintBytes);
+  if (scratch.length < timesMs.length * longestVarintBytes)
+    scratch = new Uint8Array(2 * timesMs.length * longestVarintBytes);
+  const bytes = scratch;
   let end = 0;
   let lastUs = 0;
   let lastGapUs = 0;
   for (const timeMs of timesMs) {
-    if (!(Math.abs(timeMs) <= farthestMs)) {
+    if (!(timeMs <= farthestMs && timeMs >= -farthestMs)) {
       throw new RangeError(`a chunk time must be a finite number of milliseconds, got ${timeMs}`);
     }
-    const timeUs = Math.round(timeMs * 1000);
+    const timeUs = Math.floor(timeMs * 1000 + 0.5);
     const gapUs = timeUs - lastUs;
     const change = gapUs - lastGapUs;
-    let rest = change >= 0 ? change * 2 : -change * 2 - 1;
-    while (rest >= 0x80) {
-      bytes[end++] = (rest % 0x80) + 0x80;
-      rest = Math.floor(rest / 0x80);
+    if (change < smallUs && change >= -smallUs) {
+      let rest = (change << 1) ^ (change >> 31);
+      while (rest >= 0x80) {
+        bytes[end++] = (rest & 0x7f) | 0x80;
+        rest >>>= 7;
+      }
+      bytes[end++] = rest;
+    } else {
+      let rest = change >= 0 ? change * 2 : -change * 2 - 1;
+      while (rest >= 0x80) {
+        bytes[end++] = (rest % 0x80) + 0x80;
+        rest = Math.floor(rest / 0x80);
+      }
+      bytes[end++] = rest;
     }
-    bytes[end++] = rest;
     lastUs = timeUs;
     lastGapUs = gapUs;
   }
@@ -41,25 +58,34 @@ export function encodeChunkTimes(timesMs: Float64Array): Buffer {
 /**
  * Unpacks what `encodeChunkTimes` packed; each time is exact to 0.5 microseconds.
  *
- * @throws Error when the bytes end within a number: the BLOB is damaged.
+ * @param count how many times they are, where it is known; saves a pass
+ * @throws Error when the bytes do not hold so many whole numbers: the BLOB is damaged.
  */
-export function decodeChunkTimes(bytes: Uint8Array): Float64Array {
-  const timesMs = new Float64Array(countVarints(bytes));
+export function decodeChunkTimes(bytes: Uint8Array, count = countVarints(bytes)): Float64Array {
+  const timesMs = new Float64Array(count);
   let timeUs = 0;
   let gapUs = 0;
   let position = 0;
   for (let index = 0; index < timesMs.length; index += 1) {
-    let value = 0;
-    let scale = 1;
-    let byte: number;
-    do {
-      byte = bytes[position++] ?? 0;
-      value += (byte & 0x7f) * scale;
-      scale *= 0x80;
-    } while (byte >= 0x80);
-    gapUs += value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    let byte = bytes[position++] ?? 0;
+    let change: number;
+    if (byte < 0x80) change = (byte >>> 1) ^ -(byte & 1);
+    else {
+      let value = byte & 0x7f;
+      let scale = 0x80;
+      do {
+        byte = bytes[position++] ?? 0;
+        value += (byte & 0x7f) * scale;
+        scale *= 0x80;
+      } while (byte >= 0x80);
+      change = value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    }
+    gapUs += change;
     timeUs += gapUs;
     timesMs[index] = timeUs / 1000;
+  }
+  if (position !== bytes.length) {
+    throw new Error(`${bytes.length} bytes of chunk times do not hold ${count} times`);
   }
   return timesMs;
 }
@@ -67,7 +93,7 @@ export function decodeChunkTimes(bytes: Uint8Array): Float64Array {
 function countVarints(bytes: Uint8Array): number {
   let count = 0;
   for (const byte of bytes) if (byte < 0x80) count += 1;
-  const last = bytes.at(-1);
+  const last = bytes[bytes.length - 1];
   if (last !== undefined && last >= 0x80) throw new Error("chunk times end within a number");
   return count;
 }

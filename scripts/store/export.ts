@@ -125,21 +125,18 @@ function* requestLines(store: Store, attempts: readonly StoredAttempt[]): Genera
   for (const attempt of attempts) {
     const { trial, attempt: number } = attempt;
     const windowTokens = store.windowTokensOf(attempt);
-    const samples = store.samplesOfAttempt(attempt).requests;
-    const records = store.requestsOf(attempt);
-    for (const [position, record] of records.entries()) {
+    for (const { record, sample } of store.eachRequestOf(attempt)) {
       const { chunksAtMs, ...rest } = record;
-      const sample = samples[position];
       yield jsonLine({
         trial,
         attempt: number,
         ...rest,
-        inputTokens: sample?.inputTokens,
-        outputTokens: sample?.outputTokens,
-        tokenSource: sample?.tokenSource,
+        inputTokens: sample.inputTokens,
+        outputTokens: sample.outputTokens,
+        tokenSource: sample.tokenSource,
         windowTokens: windowTokens.get(record.index),
-        firstAtMs: sample?.firstAtMs,
-        lastAtMs: sample?.lastAtMs,
+        firstAtMs: sample.firstAtMs,
+        lastAtMs: sample.lastAtMs,
         outputChunks: chunksAtMs.length,
         chunkGapsMs: gapsOf(chunksAtMs),
       });

@@ -3,7 +3,7 @@ import type { Database } from "better-sqlite3";
 import type { DriveSummary, RequestRecord } from "../bench/request-record.ts";
 import type { CacheReset } from "../engine/engine.ts";
 import type { Load } from "../experiment/experiment.ts";
-import type { TrialSamples } from "../stats/samples.ts";
+import type { RequestSample, TrialSamples } from "../stats/samples.ts";
 import { readEngineReadings, readGpuReadings } from "./reading-rows.ts";
 import { type RequestRow, toRequestRecord, toRequestSample } from "./request-row.ts";
 import { parseStored } from "./stored-json.ts";
@@ -99,6 +99,23 @@ function readRequestRows(db: Database, attemptId: number): readonly RequestRow[]
       "SELECT * FROM request_row WHERE attempt_id = ? ORDER BY request_index",
     )
     .all(attemptId);
+}
+
+const requestsPerPage = 1000;
+
+/** In order of dispatch, a page in memory at a time: a long trial's records are larger than its rows. */
+export function* eachRequest(
+  db: Database,
+  attemptId: number,
+): Generator<{ readonly record: RequestRecord; readonly sample: RequestSample }> {
+  const page = db.prepare<[number, number], RequestRow>(
+    `SELECT * FROM request_row WHERE attempt_id = ? AND request_index > ?
+     ORDER BY request_index LIMIT ${requestsPerPage}`,
+  );
+  for (let rows = page.all(attemptId, -1); rows.length > 0; ) {
+    for (const row of rows) yield { record: toRequestRecord(row), sample: toRequestSample(row) };
+    rows = page.all(attemptId, rows.at(-1)?.request_index ?? Number.MAX_SAFE_INTEGER);
+  }
 }
 
 /** In order of dispatch. */

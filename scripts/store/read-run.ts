@@ -4,10 +4,9 @@ import type { AuditResult, Verdict } from "../audit/finding.ts";
 import type { EngineFacts } from "../engine/engine.ts";
 import type { ToolIdentity } from "../environment/client.ts";
 import type { EnvironmentField, RawProbe } from "../environment/snapshot.ts";
-import type { Experiment } from "../experiment/experiment.ts";
-import type { Plan } from "../experiment/plan.ts";
 import type { Estimate } from "../stats/samples.ts";
 import { readAttempts } from "./read-attempts.ts";
+import { readStoredExperiment, readStoredPlan } from "./stored-experiment.ts";
 import { parseStored } from "./stored-json.ts";
 import type {
   EstimateSet,
@@ -78,10 +77,10 @@ export function readRun(db: Database, run: string): StoredRun | undefined {
     title: { zh: row.title_zh, en: row.title_en },
     experimentSource: row.experiment_source,
     experimentPath: row.experiment_path,
-    resolved: parseStored(row.resolved_json) as Experiment,
+    resolved: readStoredExperiment(row.resolved_json),
     defaults: parseStored(row.defaults_json) as RunHeader["defaults"],
     extended: parseStored(row.extended_json) as RunHeader["extended"],
-    plan: parseStored(row.plan_json) as Plan,
+    plan: readStoredPlan(row.plan_json),
     tool: parseStored(row.tool_json) as ToolIdentity,
     createdAt: row.created_at,
     legs: readLegs(db, run),

@@ -111,7 +111,12 @@ export function toRequestRecord(row: RequestRow): RequestRecord {
   return { ...base, status, cause: detail };
 }
 
+/**
+ * The sample of a request. Its chunk times stay packed (two bytes a token in place of eight, so that
+ * a long run fits in memory) and are unpacked each time they are asked for.
+ */
 export function toRequestSample(row: RequestRow): RequestSample {
+  const { chunk_times, output_chunks, first_at_ms, last_at_ms } = row;
   return {
     index: row.request_index,
     phase: row.phase,
@@ -130,7 +135,9 @@ export function toRequestSample(row: RequestRow): RequestSample {
     plannedInputTokens: row.planned_input_tokens,
     plannedOutputTokens: row.planned_output_tokens,
     promptDigest: row.prompt_digest,
-    chunksAtMs: chunksOf(row),
+    get chunksAtMs() {
+      return chunksOf({ chunk_times, output_chunks, first_at_ms, last_at_ms });
+    },
   };
 }
 
@@ -140,8 +147,10 @@ function tokenSourceOf(row: RequestRow): RequestSample["tokenSource"] {
 }
 
 /** The packed times, with the exact first and last put back, so that a gap never contradicts them. */
-function chunksOf(row: RequestRow): Float64Array {
-  const times = decodeChunkTimes(row.chunk_times);
+function chunksOf(
+  row: Pick<RequestRow, "chunk_times" | "output_chunks" | "first_at_ms" | "last_at_ms">,
+): Float64Array {
+  const times = decodeChunkTimes(row.chunk_times, row.output_chunks);
   if (row.first_at_ms !== null) times[0] = row.first_at_ms;
   if (row.last_at_ms !== null) times[times.length - 1] = row.last_at_ms;
   return times;

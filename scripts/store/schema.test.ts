@@ -13,6 +13,7 @@ import {
   appendCase,
   caseAt,
   caseAudit,
+  caseCalibration,
   caseEstimate,
   caseGpuReadings,
   caseHeader,
@@ -82,6 +83,7 @@ function fill(store: Store): void {
     rows: [{ point: "fp32/c2", estimate: caseEstimate }],
   });
   store.appendAudit(run, caseAudit);
+  store.useCalibration(run, 1, store.appendCalibration(caseCalibration));
   store.endLeg(run, 1, { endedAt: caseAt, reason: "interrupted" });
 }
 

@@ -10,6 +10,7 @@ import {
   caseAt,
   caseAudit,
   caseBegin,
+  caseCalibration,
   caseEstimate,
   caseFacts,
   caseGpuReadings,
@@ -339,6 +340,28 @@ describe("resuming", () => {
   });
 });
 
+describe("calibrations", () => {
+  it("are kept in order, and a leg says which one it goes by", () => {
+    appendCase(store, run);
+    const other = { ...caseCalibration, load: { streams: 1000, ratePerS: 30 } };
+    const first = store.appendCalibration(caseCalibration);
+    const second = store.appendCalibration(other);
+    expect(store.calibrations()).toEqual([
+      { id: first, calibration: caseCalibration },
+      { id: second, calibration: other },
+    ]);
+    expect(store.calibrationsOf(run)).toEqual([]);
+    store.useCalibration(run, 1, second);
+    expect(store.calibrationsOf(run)).toEqual([{ id: second, leg: 1, calibration: other }]);
+    expect(
+      store.query("SELECT streams, error_p99_ms, ttft_error_p50_ms, runs FROM calibration").rows,
+    ).toEqual([
+      [64, 0.25, 0.125, 0],
+      [1000, 0.25, 0.125, 1],
+    ]);
+  });
+});
+
 describe("what was measured", () => {
   it("refuses UPDATE and DELETE in every table", () => {
     appendCase(store, run);
@@ -348,6 +371,7 @@ describe("what was measured", () => {
       rows: [{ point: "fp32/c2", estimate: caseEstimate }],
     });
     store.appendAudit(run, caseAudit);
+    store.useCalibration(run, 1, store.appendCalibration(caseCalibration));
     store.endLeg(run, 1, { endedAt: caseAt, reason: "complete" });
     const db = new SqliteDatabase(path);
     db.exec(
@@ -359,7 +383,7 @@ describe("what was measured", () => {
       )
       .pluck()
       .all();
-    expect(tables).toHaveLength(18);
+    expect(tables).toHaveLength(20);
     for (const table of tables) {
       const column = db.prepare(`SELECT * FROM ${table}`).columns()[0]?.name ?? "";
       expect(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), table).toBeGreaterThan(0);

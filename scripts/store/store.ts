@@ -3,14 +3,22 @@
 // trial under way; a trial that was ended is on the disk before the next begins.
 import type { Database } from "better-sqlite3";
 import type { AuditResult } from "../audit/finding.ts";
+import type { Calibration } from "../bench/calibration.ts";
 import type { EngineReading, RequestRecord } from "../bench/request-record.ts";
 import type { GpuReading } from "../environment/gpu-reading.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
 import type { Plan, Trial } from "../experiment/plan.ts";
 import type { TrialSamples } from "../stats/samples.ts";
+import {
+  type LegCalibration,
+  readCalibrations,
+  readLegCalibrations,
+  type StoredCalibration,
+} from "./calibrations.ts";
 import { openDatabase, withAdvice } from "./database.ts";
 import { type QueryLimits, type QueryResult, runQuery, type SqlParameters } from "./query.ts";
 import {
+  eachRequest,
   findAttempt,
   readAttempts,
   readRequests,
@@ -307,6 +315,39 @@ export class Store {
     });
   }
 
+  /** Keeps a calibration of the client; gives its number. */
+  appendCalibration(calibration: Calibration): number {
+    return this.#writer.write(() => {
+      const { at, machine, tool, load, threads } = calibration;
+      return this.#writer.insert("calibration_row", {
+        at,
+        machine,
+        tool,
+        streams: load.streams,
+        rate_per_s: load.ratePerS,
+        threads,
+        calibration_json: canonicalJson(calibration),
+      });
+    });
+  }
+
+  /** Says which calibration a leg goes by. */
+  useCalibration(run: string, leg: number, calibration: number): void {
+    this.#writer.write(() => {
+      this.#writer.insert("leg_calibration_row", { run, leg, calibration });
+    });
+  }
+
+  /** All calibrations, in the order they were made. */
+  calibrations(): readonly StoredCalibration[] {
+    return this.#read(() => readCalibrations(this.#db));
+  }
+
+  /** The calibrations that the legs of a run went by, in order of the legs. */
+  calibrationsOf(run: string): readonly LegCalibration[] {
+    return this.#read(() => readLegCalibrations(this.#db, run));
+  }
+
   /** Adds a generation of estimates, which the views then show. */
   appendEstimates(run: string, set: EstimateSet): void {
     this.#writer.write(() => {
@@ -394,6 +435,14 @@ export class Store {
   /** The whole records of an attempt, in order of dispatch. */
   requestsOf(key: AttemptKey): readonly RequestRecord[] {
     return this.#read(() => readRequests(this.#db, this.#attemptId(key)));
+  }
+
+  /** Every record of an attempt with its sample, in order of dispatch, without holding all of them. */
+  *eachRequestOf(key: AttemptKey): ReturnType<typeof eachRequest> {
+    yield* eachRequest(
+      this.#db,
+      this.#read(() => this.#attemptId(key)),
+    );
   }
 
   /** Output tokens in the window by request index; empty when the attempt has no window. */

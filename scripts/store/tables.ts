@@ -306,6 +306,32 @@ const tablesOfVersion1 = [
   "reported_row",
 ];
 
+/** Tables of version 2: what is known of the instrument. */
+const version2 = `
+-- One calibration of the client on one machine at one load; \`calibration_json\` holds all of it.
+CREATE TABLE calibration_row (
+  id INTEGER PRIMARY KEY,
+  at TEXT NOT NULL,
+  machine TEXT NOT NULL,
+  tool TEXT NOT NULL,
+  streams INTEGER NOT NULL,
+  rate_per_s REAL NOT NULL,
+  threads INTEGER NOT NULL,
+  calibration_json TEXT NOT NULL
+) STRICT;
+
+-- The calibration that a leg of a run went by.
+CREATE TABLE leg_calibration_row (
+  run TEXT NOT NULL,
+  leg INTEGER NOT NULL,
+  calibration INTEGER NOT NULL REFERENCES calibration_row (id),
+  PRIMARY KEY (run, leg),
+  FOREIGN KEY (run, leg) REFERENCES leg_row (run, leg)
+) STRICT;
+`;
+
+const tablesOfVersion2 = ["calibration_row", "leg_calibration_row"];
+
 /** Triggers that let rows be added to a table and never changed or taken away. */
 function appendOnly(table: string): string {
   const refuse = (action: "UPDATE" | "DELETE"): string => `
@@ -333,4 +359,5 @@ export const migrations: readonly string[] = [
     ["request_row", "request_window_row", "engine_reading_row", "gpu_reading_row"]
       .map(sealed)
       .join(""),
+  version2 + tablesOfVersion2.map(appendOnly).join(""),
 ];

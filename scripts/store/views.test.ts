@@ -116,6 +116,7 @@ describe("the views", () => {
     );
     expect(names).toMatchInlineSnapshot(`
       {
+        "calibration": "calibration at machine benchbook_version streams rate_per_s threads seconds events error_p50_ms error_p99_ms burst_error_p50_ms burst_error_p99_ms gap_error_p50_ms gap_error_p99_ms ttft_error_p50_ms ttft_error_p99_ms start_lag_p50_ms start_lag_p99_ms events_per_s cpu_share coalesced_share event_loop_delay_p99_ms runs",
         "engine_reading": "run trial attempt at_ms running waiting kv_usage prompt_tokens_total prompt_tokens_cached_total prompt_tokens_remote_total generation_tokens_total prefix_queries_total prefix_hits_total prefix_hit_rate preemptions_total drafts_total draft_tokens_total accepted_tokens_total",
         "environment": "run leg scope start trial attempt field field_group class state value unit reason source at",
         "finding": "run rule severity place seen_zh seen_en expected_zh expected_en mend_zh mend_en evidence waived_reason waived_by generation",

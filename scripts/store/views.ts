@@ -402,6 +402,97 @@ const gpuReading: View = {
   source: "FROM gpu_reading_row r JOIN trial_row t USING (attempt_id)",
 };
 
+const calibration: View = {
+  about: "What is known of the client's own error at one load on one machine.",
+  columns: [
+    ["calibration", "c.id", "number of the calibration within this file"],
+    ["at", "c.at", "ISO 8601 with offset"],
+    ["machine", "c.machine", "sha256 of processor, cores, system and Node, 64 hex"],
+    ["benchbook_version", "c.tool", "program that was calibrated"],
+    ["streams", "c.streams", "streams at once"],
+    ["rate_per_s", "c.rate_per_s", "chunks per second of each stream"],
+    ["threads", "c.threads", "client threads"],
+    ["seconds", "c.calibration_json ->> '$.seconds'", "length of each of the two passes"],
+    ["events", "c.calibration_json ->> '$.events'", "events that were held to the truth"],
+    [
+      "error_p50_ms",
+      "c.calibration_json ->> '$.event.p50Ms'",
+      "p50 of: stamped arrival against the server's write, streams at phases of their own",
+    ],
+    [
+      "error_p99_ms",
+      "c.calibration_json ->> '$.event.p99Ms'",
+      "p99 of: stamped arrival against the server's write, streams at phases of their own",
+    ],
+    [
+      "burst_error_p50_ms",
+      "c.calibration_json ->> '$.burst.p50Ms'",
+      "p50 of: likewise, all streams in one engine step",
+    ],
+    [
+      "burst_error_p99_ms",
+      "c.calibration_json ->> '$.burst.p99Ms'",
+      "p99 of: likewise, all streams in one engine step",
+    ],
+    [
+      "gap_error_p50_ms",
+      "c.calibration_json ->> '$.gap.p50Ms'",
+      "p50 of: told gap against the true one",
+    ],
+    [
+      "gap_error_p99_ms",
+      "c.calibration_json ->> '$.gap.p99Ms'",
+      "p99 of: told gap against the true one",
+    ],
+    [
+      "ttft_error_p50_ms",
+      "c.calibration_json ->> '$.ttft.p50Ms'",
+      "p50 of: told TTFT against the true one",
+    ],
+    [
+      "ttft_error_p99_ms",
+      "c.calibration_json ->> '$.ttft.p99Ms'",
+      "p99 of: told TTFT against the true one",
+    ],
+    [
+      "start_lag_p50_ms",
+      "c.calibration_json ->> '$.startLag.p50Ms'",
+      "p50 of: stamp of the start to arrival at the server",
+    ],
+    [
+      "start_lag_p99_ms",
+      "c.calibration_json ->> '$.startLag.p99Ms'",
+      "p99 of: stamp of the start to arrival at the server",
+    ],
+    [
+      "events_per_s",
+      "c.calibration_json ->> '$.eventsPerS'",
+      "headroom: events taken as fast as the client could",
+    ],
+    [
+      "cpu_share",
+      "c.calibration_json ->> '$.cpuShare'",
+      "of one core, busiest thread, at the load",
+    ],
+    [
+      "coalesced_share",
+      "c.calibration_json ->> '$.coalescedShare'",
+      "events that shared a read with the one before",
+    ],
+    [
+      "event_loop_delay_p99_ms",
+      "c.calibration_json ->> '$.eventLoopDelayP99Ms'",
+      "of the client thread, at the load",
+    ],
+    [
+      "runs",
+      "(SELECT count(DISTINCT run) FROM leg_calibration_row WHERE calibration = c.id)",
+      "runs that went by it",
+    ],
+  ],
+  source: "FROM calibration_row c",
+};
+
 const views = {
   run,
   trial,
@@ -412,6 +503,7 @@ const views = {
   environment,
   finding,
   reported,
+  calibration,
 };
 export type ViewName = keyof typeof views;
 
@@ -428,6 +520,7 @@ export const viewColumns: Readonly<
   environment: describe(environment),
   finding: describe(finding),
   reported: describe(reported),
+  calibration: describe(calibration),
 };
 
 function describe(view: View): readonly { readonly name: string; readonly meaning: string }[] {
