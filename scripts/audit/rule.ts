@@ -5,6 +5,7 @@ import type { Experiment, LocalText, Variant } from "../experiment/experiment.ts
 import type { Plan } from "../experiment/plan.ts";
 import type { PointEstimates } from "../stats/point-estimates.ts";
 import type { TrialSamples } from "../stats/samples.ts";
+import type { LegCalibration } from "../store/calibrations.ts";
 import type { StoredAttempt, StoredLeg, StoredSnapshot, StoredStart } from "../store/stored-run.ts";
 import { formatNumber } from "../units.ts";
 import type { Finding, Severity } from "./finding.ts";
@@ -21,6 +22,8 @@ export interface AuditInput {
   readonly starts: readonly Start[];
   /** Uninterrupted stretches of the run, in order. */
   readonly legs: readonly Pick<StoredLeg, "leg" | "startedAt" | "end">[];
+  /** What the instrument's error was known to be in each stretch; empty: it was not calibrated. */
+  readonly calibrations: readonly Pick<LegCalibration, "leg" | "calibration">[];
   /** Every snapshot, of all stretches, in the order taken. */
   readonly snapshots: readonly StoredSnapshot[];
   /** Full snapshots before and after the run, which fields are read from; undefined: not taken. */

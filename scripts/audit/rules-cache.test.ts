@@ -236,6 +236,26 @@ describe("E3, a shared prefix", () => {
   });
 });
 
+describe("E3, prompts that share parts of their own", () => {
+  const half = cached(50);
+  const trace = { kind: "trace", name: "t", path: "t.jsonl", speed: 1 } as const;
+  const turns = half.experiment.workloads.map((workload) => ({ ...workload, turns: 3 }));
+  it.each([
+    [
+      "a trace",
+      {
+        ...half,
+        plan: { ...half.plan, points: half.plan.points.map((one) => ({ ...one, load: trace })) },
+      },
+    ],
+    ["conversations", { ...half, experiment: { ...half.experiment, workloads: turns } }],
+  ])("holds %s to no hit rate", (_, input) => {
+    expect(findingsOf("E3", half)).toHaveLength(1);
+    expect(findingsOf("E3", input)).toEqual([]);
+    expect(whyNot("E3", input)[0]).toMatch(/there is no rate that they should have$/);
+  });
+});
+
 describe("E3, chat", () => {
   const long = (tokens: number): AuditInput =>
     spoiled((request) => ({

@@ -57,6 +57,16 @@ function checkCache(input: AuditInput, { estimates, samples }: MeasuredPoint): r
     );
     return [...beside, pass(point), why];
   }
+  // What else prompts have in common the rule can't know: the rate is printed, and not judged.
+  const load = input.plan.points.find(({ name }) => name === point)?.load;
+  if (load?.kind === "trace" || workload.turns > 1 || workload.input.kind === "dataset") {
+    const why = notChecked(
+      point,
+      "轨迹、数据集与多轮对话的提示词自带共享部分，没有应有的命中率可比",
+      "prompts of a trace, a dataset or a conversation share parts of their own: there is no rate that they should have",
+    );
+    return [...beside, pass(point), why];
+  }
   return [...checkHitRate(point, tallies, sharingOf(input, variant, workload)), ...beside];
 }
 

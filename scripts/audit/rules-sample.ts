@@ -1,9 +1,8 @@
-// Rules about the sample: that requests succeeded, that the client kept up, and that there was enough
-// of everything.
+// Rules about the sample: that requests succeeded, that the client kept up (rules-client.ts), and that
+// there was enough of everything.
 import type { LocalText } from "../experiment/experiment.ts";
 import { percentileFloor } from "../experiment/percentile-floor.ts";
 import { parseEstimateKey } from "../stats/estimate-key.ts";
-import { quantile7, sortAscending } from "../stats/quantiles.ts";
 import { requestMetrics } from "../stats/request-metrics.ts";
 import type { TrialSamples } from "../stats/samples.ts";
 import type { TrialMetrics } from "../stats/trial-metrics.ts";
@@ -16,10 +15,10 @@ import {
   type MeasuredPoint,
   notChecked,
   type Outcome,
-  pass,
   type Rule,
   shareText,
 } from "./rule.ts";
+import { clientRules } from "./rules-client.ts";
 import { thresholds } from "./thresholds.ts";
 
 export const sampleRules: readonly Rule[] = [
@@ -34,17 +33,7 @@ export const sampleRules: readonly Rule[] = [
     needs: { zh: "请求状态，usage，试次状态", en: "request status, usage, trial status" },
     check: (input) => [...eachPoint(input, checkFailures), ...checkAttempts(input)],
   },
-  {
-    id: "E19",
-    severity: "fail",
-    name: { zh: "客户端瓶颈", en: "Client bottleneck" },
-    text: {
-      zh: "客户端不是瓶颈：事件循环延迟 p99 不超过 5 ms，CPU 不超过一个核的 80%，发送滞后 p99 不超过平均 TTFT 的 5%",
-      en: "the client is not the bottleneck: event-loop delay p99 up to 5 ms, CPU up to 80 % of a core, client delay p99 up to 5 % of mean TTFT",
-    },
-    needs: { zh: "客户端读数，仪器校准", en: "client readings, calibration" },
-    check: checkClient,
-  },
+  ...clientRules,
   {
     id: "E23",
     severity: "warn",
@@ -152,73 +141,6 @@ function checkAttempts(input: AuditInput): readonly Outcome[] {
         evidence: { round, attempt },
       }),
     );
-}
-
-function checkClient(input: AuditInput): readonly Outcome[] {
-  const readings = input.attempts.flatMap(({ point, status, summary }) =>
-    status === "measured" && summary !== undefined ? [{ point, ...summary.client }] : [],
-  );
-  const uncalibrated = notChecked(
-    "run",
-    "仪器没有在这一负载下校准",
-    "the instrument was not calibrated at this load",
-  );
-  const delays = input.measured.flatMap(checkClientDelay);
-  if (readings.length === 0) {
-    const none = notChecked("run", "没有客户端读数", "there are no readings of the client");
-    return [...delays, none, uncalibrated];
-  }
-  const points = [...new Set(readings.map(({ point }) => point))];
-  const busy = points.flatMap((point): readonly Outcome[] => {
-    const own = readings.filter((reading) => reading.point === point);
-    const delayMs = Math.max(...own.map((reading) => reading.eventLoopDelayP99Ms));
-    const cpuShare = Math.max(...own.map((reading) => reading.cpuShare));
-    const late = delayMs > thresholds.eventLoopDelayP99Ms.value;
-    if (!late && cpuShare <= thresholds.clientCpuShare.value) return [pass(point)];
-    return [
-      found({
-        severity: "fail",
-        where: point,
-        seen: {
-          zh: `事件循环延迟 p99 ${formatNumber(delayMs, 1)} ms，客户端 CPU ${shareText(cpuShare, 0).zh}（单核）`,
-          en: `event-loop delay p99 ${formatNumber(delayMs, 1)} ms, client CPU ${shareText(cpuShare, 0).en} of a core`,
-        },
-        expected: { zh: "不超过 5 ms，不超过 80%", en: "up to 5 ms and up to 80 %" },
-        mend: {
-          zh: "把客户端放到另一台机器或另外的核上，或减小负载",
-          en: "give the client cores or a machine of its own, or lower the load",
-        },
-        evidence: { eventLoopDelayP99Ms: delayMs, clientCpuShare: cpuShare },
-      }),
-    ];
-  });
-  return [...busy, ...delays, uncalibrated];
-}
-
-/** Lateness of the client at the tail, against what it adds to: the mean TTFT. */
-function checkClientDelay({ estimates }: MeasuredPoint): readonly Outcome[] {
-  const delays = estimates.trials.flatMap((trial) => trial.latencies.client_delay);
-  const ttfts = estimates.trials.flatMap((trial) => trial.latencies.ttft);
-  if (delays.length === 0 || ttfts.length === 0) return [];
-  const p99Ms = quantile7(sortAscending(delays), 0.99) ?? 0;
-  const meanMs = ttfts.reduce((a, b) => a + b) / ttfts.length;
-  if (p99Ms <= thresholds.clientDelayShare.value * meanMs) return [];
-  return [
-    found({
-      severity: "warn",
-      where: estimates.point,
-      seen: {
-        zh: `发送滞后 p99 ${formatNumber(p99Ms, 2)} ms，为平均 TTFT ${formatNumber(meanMs, 1)} ms 的 ${shareText(p99Ms / meanMs).zh}`,
-        en: `client delay p99 ${formatNumber(p99Ms, 2)} ms, ${shareText(p99Ms / meanMs).en} of the mean TTFT of ${formatNumber(meanMs, 1)} ms`,
-      },
-      expected: { zh: "不超过 5%", en: "up to 5 %" },
-      mend: {
-        zh: "减轻客户端负担：TTFT 不含这段滞后，用户实际等待更久",
-        en: "relieve the client: TTFT leaves this delay out, a user would not",
-      },
-      evidence: { clientDelayP99Ms: p99Ms, ttftMeanMs: meanMs },
-    }),
-  ];
 }
 
 function checkSampleSize(

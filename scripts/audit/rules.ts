@@ -11,7 +11,7 @@ import { sampleRules } from "./rules-sample.ts";
 import { settingsRules } from "./rules-settings.ts";
 import { storyRules } from "./rules-story.ts";
 
-/** E1 to E28, then the rules about how the run went. */
+/** E1 to E29, then the rules about how the run went. */
 export const rules: readonly Rule[] = [
   ...identityRules,
   ...settingsRules,

@@ -17,6 +17,22 @@ export const thresholds = {
     unit: "concurrent requests",
     reason: "below it one slow turn-around of the client weighs more than 5 %",
   },
+  keptUpShare: {
+    value: 0.95,
+    unit: "of the offered rate",
+    reason: "a server that answers less than arrives has a queue that grows for ever",
+  },
+  inFlightGrowth: {
+    value: 1.5,
+    unit: "times the requests in flight at the window's begin",
+    reason:
+      "a steady load keeps them level; a half more at the end of every window is a queue that grows",
+  },
+  inFlightGrowthFrom: {
+    value: 2,
+    unit: "requests",
+    reason: "less is the coming and going of single requests",
+  },
   engineSeesShare: {
     value: 0.9,
     unit: "of the achieved concurrency",
@@ -89,12 +105,24 @@ export const thresholds = {
   eventLoopDelayP99Ms: {
     value: 5,
     unit: "ms",
-    reason: "time stamps are late by as much as the event loop is",
+    reason:
+      "time stamps are late by as much as the event loop is; below 5 % of a figure that cannot be seen in it",
   },
   clientCpuShare: {
     value: 0.8,
     unit: "of one core",
     reason: "above it bursts of chunks wait for the client",
+  },
+  calibratedSlack: {
+    value: 0.05,
+    unit: "of the calibrated streams",
+    reason:
+      "what is in flight is a mean over the window; the calibration holds as many all the time",
+  },
+  headroom: {
+    value: 0.1,
+    unit: "of the events per second that the client can take",
+    reason: "at a tenth of them each event finds the client idle, whatever stream it is of",
   },
   clockDriftMs: {
     value: 50,

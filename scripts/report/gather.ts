@@ -38,7 +38,15 @@ export function gather(store: Store, runId: string): Gathered {
 
   const snapshots = store.snapshotsOf(runId);
   const environment = beforeAndAfter(run, snapshots);
-  const input: AuditInput = { ...run, experiment, measured: [], snapshots, ...environment };
+  const calibrations = store.calibrationsOf(runId);
+  const input: AuditInput = {
+    ...run,
+    experiment,
+    measured: [],
+    calibrations,
+    snapshots,
+    ...environment,
+  };
   const gpus = Object.fromEntries(
     experiment.variants.map((variant) => [variant.name, gpusOfVariant(input, variant)]),
   );
@@ -91,6 +99,12 @@ export function gather(store: Store, runId: string): Gathered {
       points,
       measured: measured.map(({ estimates, material }) => ({ ...estimates, ...material })),
       environment: { ...environmentMaterial(environment, run, snapshots), gpus },
+      instrument: {
+        calibration: calibrations.at(-1)?.calibration,
+        readings: run.attempts.flatMap(({ counts, summary }) =>
+          counts && summary !== undefined ? [summary.client] : [],
+        ),
+      },
       audit,
       recordId: { digest, short: shortRecordId(digest) },
       reproduce: reproduceCommand(run),

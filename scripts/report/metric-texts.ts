@@ -36,6 +36,8 @@ const shortHeads: Readonly<Record<string, LocalText>> = {
   tps_per_gpu: { zh: "每 GPU 吞吐", en: "Throughput per GPU" },
   energy_per_token: { zh: "每 token 能耗", en: "Energy per token" },
   client_delay: { zh: "发送滞后", en: "Client delay" },
+  offered_rate: { zh: "到达", en: "offered" },
+  in_flight_growth: { zh: "在途增长", en: "In flight, growth" },
   cold_burst: { zh: "首波 TTFT", en: "Cold burst TTFT" },
   goodput: { zh: "有效吞吐", en: "Goodput" },
 };

@@ -222,12 +222,46 @@ describe("buildRecordData", () => {
     const open = buildRecordData({
       ...material,
       points: [
-        { ...point, load: { kind: "rate", requestRatePerS: 2.5, arrivals: "poisson" } },
+        { ...point, load: { kind: "rate", requestRatePerS: 2.5, arrivals: { kind: "poisson" } } },
         ...material.points.slice(1),
       ],
     });
     expect(open.points[0]?.shortLabel).toEqual({ zh: "速率 2.5/s", en: "rate 2.5/s" });
     expect(open.points[0]?.numbers["planned_rate"]?.text).toBe("2.50");
+  });
+
+  it("says of every open loop how its requests arrive", () => {
+    const [point] = material.points;
+    if (point === undefined) throw new Error("the fixture has no point");
+    const loopOf = (...loads: readonly (typeof point.load)[]) => {
+      const [workload] = buildRecordData({
+        ...material,
+        points: loads.map((load) => ({ ...point, load })),
+      }).workloads;
+      return ["load", "measured"].map((key) => {
+        const value = workload?.rows.find((row) => row.key === key)?.value ?? [];
+        return ["zh" as const, "en" as const].map((language) =>
+          value.map((part) => ("text" in part ? part.text[language] : "")).join(""),
+        );
+      });
+    };
+    const arrivals = { kind: "gamma", shape: 0.5 } as const;
+    const ramp = { name: "r", fromPerS: 1, toPerS: 20, durationMs: 120_000, arrivals };
+    expect(
+      loopOf(
+        { kind: "concurrency", concurrency: 4 },
+        { kind: "rate", requestRatePerS: 2.5, arrivals },
+        { kind: "ramp", ...ramp },
+      )[0],
+    ).toEqual([
+      "闭环，并发 4；一个请求结束，立即补发下一个。开环，请求速率 2.5/s；爬坡 1→20/s（2 min）；间隔服从 gamma 分布（形状 0.5，1 为泊松，越小越突发），不等应答",
+      "closed loop, concurrency 4; the next request is sent as soon as one ends. Open loop, request rate 2.5/s; ramp 1→20/s (2 min); gamma-distributed gaps (shape 0.5; 1 is Poisson, less is burstier), whether or not earlier ones were answered",
+    ]);
+    const trace = { kind: "trace", name: "chat-x2", path: "data/chat.jsonl", speed: 2 } as const;
+    expect(loopOf(trace)[0]).toEqual([
+      "开环，轨迹 data/chat.jsonl ×2；按记录的时刻到达，不等应答",
+      "open loop, trace data/chat.jsonl ×2; requests arrive as recorded, whether or not earlier ones were answered",
+    ]);
   });
 
   it("makes one row of a field that all variants share, and several where they differ", () => {

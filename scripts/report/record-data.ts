@@ -13,6 +13,7 @@ import { type CacheRow, cacheRowsOf } from "./record-cache.ts";
 import { chartPointOf } from "./record-charts.ts";
 import { type Deviation, deviationsOf } from "./record-deviations.ts";
 import { type EnvironmentData, environmentOf } from "./record-environment.ts";
+import { instrumentRows } from "./record-instrument.ts";
 import type { FilledDefault, PointMaterial, RecordMaterial } from "./record-material.ts";
 import { decimalsOf, type PrintedNumber, printCount, printEstimate } from "./record-numbers.ts";
 import type {
@@ -63,6 +64,8 @@ export interface RecordData {
   /** What the prefix cache did, a row per measured point. */
   readonly cache: readonly CacheRow[];
   readonly gpus: GpuTelemetry;
+  /** Of the client itself; empty where nothing is known. */
+  readonly instrument: readonly TextRow[];
   readonly findings: readonly FindingData[];
   readonly notChecked: readonly {
     readonly rule: string;
@@ -122,6 +125,7 @@ export function buildRecordData(material: RecordMaterial): RecordData {
     ),
     cache: cacheRowsOf(material),
     gpus: gpuTelemetryOf(material),
+    instrument: instrumentRows(material.instrument),
     findings,
     notChecked: audit.notChecked.map(({ rule, where, why }) => ({
       rule,
@@ -214,11 +218,11 @@ function countsOf(
     ["requests_failed", measured?.requests.failed, notMeasured],
     ...lengthFigures("input_tokens", measured),
     ...lengthFigures("output_tokens", measured),
-    point.load.kind === "rate"
-      ? ["planned_rate", point.load.requestRatePerS, planned]
+    point.load.kind === "concurrency"
+      ? ["planned_concurrency", point.load.concurrency, planned]
       : [
-          "planned_concurrency",
-          point.load.kind === "concurrency" ? point.load.concurrency : undefined,
+          "planned_rate",
+          point.load.kind === "rate" ? point.load.requestRatePerS : undefined,
           planned,
         ],
   ];
@@ -315,6 +319,10 @@ function loadLabel(load: Load): LocalText {
       return { zh: `并发 ${load.concurrency}`, en: `concurrency ${load.concurrency}` };
     case "rate":
       return { zh: `速率 ${load.requestRatePerS}/s`, en: `rate ${load.requestRatePerS}/s` };
+    case "ramp": {
+      const { fromPerS, toPerS } = load;
+      return { zh: `爬坡 ${fromPerS}→${toPerS}/s`, en: `ramp ${fromPerS} to ${toPerS}/s` };
+    }
     case "trace":
       return { zh: `轨迹 ${load.name}`, en: `trace ${load.name}` };
   }

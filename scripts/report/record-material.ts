@@ -10,6 +10,7 @@ import type { CacheSummary } from "../stats/cache-summary.ts";
 import type { EngineGpus } from "../stats/gpu-metrics.ts";
 import type { GpuSummary } from "../stats/gpu-summary.ts";
 import type { PointEstimates } from "../stats/point-estimates.ts";
+import type { InstrumentMaterial } from "./record-instrument.ts";
 
 /** One uninterrupted stretch of a run; a second one is a resumption and leaves a seam. */
 interface LegMaterial {
@@ -164,6 +165,8 @@ export interface RecordMaterial {
     /** GPUs of each variant's engine; a variant that is missing runs on none that is known. */
     readonly gpus: Readonly<Record<string, EngineGpus>>;
   };
+  /** Absent: nothing is known of it. */
+  readonly instrument?: InstrumentMaterial;
   readonly audit: AuditResult;
   readonly recordId: { readonly digest: string; readonly short: string };
   /** The whole command that measures the same again, printed as it is. */

@@ -3,6 +3,7 @@
 import type {
   CachePolicy,
   LengthSpec,
+  Load,
   LocalText,
   SloLimit,
   Workload,
@@ -133,35 +134,93 @@ function cacheText(cache: CachePolicy, oneProcess: boolean): LocalText {
 }
 
 export function loadsText(points: readonly Point[]): LocalText {
-  const concurrencies = distinct(
-    points.flatMap(({ load }) => (load.kind === "concurrency" ? [String(load.concurrency)] : [])),
-  );
-  const rates = distinct(
-    points.flatMap(({ load }) => (load.kind === "rate" ? [String(load.requestRatePerS)] : [])),
-  );
-  const traces = distinct(points.flatMap(({ load }) => (load.kind === "trace" ? [load.name] : [])));
-  const zh = [
-    ...(concurrencies.length > 0 ? [`并发 ${concurrencies.join("、")}`] : []),
-    ...(rates.length > 0 ? [`请求速率 ${rates.join("、")}/s`] : []),
-    ...(traces.length > 0 ? [`轨迹 ${traces.join("、")}`] : []),
+  const loads = points.map(({ load }) => load);
+  const of = (textOf: (load: Load) => string | undefined): readonly string[] =>
+    distinct(loads.map(textOf).filter((text) => text !== undefined));
+  const named: readonly (readonly [readonly string[], LocalText])[] = [
+    [
+      of((load) => (load.kind === "concurrency" ? String(load.concurrency) : undefined)),
+      { zh: "并发", en: "concurrency" },
+    ],
+    [
+      of((load) => (load.kind === "rate" ? `${load.requestRatePerS}/s` : undefined)),
+      { zh: "请求速率", en: "request rate" },
+    ],
+    [
+      of((load) =>
+        load.kind === "ramp"
+          ? `${load.fromPerS}→${load.toPerS}/s（${formatDuration(load.durationMs)}）`
+          : undefined,
+      ),
+      { zh: "爬坡", en: "ramp" },
+    ],
+    [
+      of((load) =>
+        load.kind === "trace"
+          ? `${load.path}${load.speed === 1 ? "" : ` ×${load.speed}`}`
+          : undefined,
+      ),
+      { zh: "轨迹", en: "trace" },
+    ],
   ];
-  const en = [
-    ...(concurrencies.length > 0 ? [`concurrency ${concurrencies.join(", ")}`] : []),
-    ...(rates.length > 0 ? [`request rate ${rates.join(", ")}/s`] : []),
-    ...(traces.length > 0 ? [`trace ${traces.join(", ")}`] : []),
-  ];
-  return { zh: zh.join("；"), en: en.join("; ") };
+  const written = named.filter(([texts]) => texts.length > 0);
+  return {
+    zh: written.map(([texts, { zh }]) => `${zh} ${texts.join("、")}`).join("；"),
+    en: written
+      .map(
+        ([texts, { en }]) =>
+          `${en} ${texts.join(", ").replaceAll("（", " (").replaceAll("）", ")")}`,
+      )
+      .join("; "),
+  };
 }
 
 function loopText(points: readonly Point[]): LocalText {
-  const loads = loadsText(points);
-  const closed = points.every(({ load }) => load.kind === "concurrency");
-  return closed
-    ? {
-        zh: `闭环，${loads.zh}；一个请求结束，立即补发下一个`,
-        en: `closed loop, ${loads.en}; the next request is sent as soon as one ends`,
-      }
-    : { zh: `开环，${loads.zh}`, en: `open loop, ${loads.en}` };
+  const closed = points.filter(({ load }) => load.kind === "concurrency");
+  const open = points.filter(({ load }) => load.kind !== "concurrency");
+  const [closedLoads, openLoads] = [loadsText(closed), loadsText(open)];
+  const arrivals = arrivalsText(open);
+  const texts: LocalText[] = [];
+  if (closed.length > 0)
+    texts.push({
+      zh: `闭环，${closedLoads.zh}；一个请求结束，立即补发下一个`,
+      en: `closed loop, ${closedLoads.en}; the next request is sent as soon as one ends`,
+    });
+  if (open.length > 0)
+    texts.push({
+      zh: `开环，${openLoads.zh}；${arrivals.zh}，不等应答`,
+      en: `${closed.length > 0 ? "Open" : "open"} loop, ${openLoads.en}; ${arrivals.en}, whether or not earlier ones were answered`,
+    });
+  return { zh: texts.map(({ zh }) => zh).join("。"), en: texts.map(({ en }) => en).join(". ") };
+}
+
+/** How the requests of open loops arrive: "Poisson arrivals". */
+function arrivalsText(points: readonly Point[]): LocalText {
+  const texts = points.map(({ load }): LocalText => {
+    if (load.kind === "trace" || load.kind === "concurrency")
+      return { zh: "按记录的时刻到达", en: "requests arrive as recorded" };
+    const { arrivals } = load;
+    switch (arrivals.kind) {
+      case "constant":
+        return { zh: "等间隔到达", en: "requests arrive at even distances" };
+      case "poisson":
+        return { zh: "泊松到达", en: "Poisson arrivals" };
+      case "gamma":
+        return {
+          zh: `间隔服从 gamma 分布（形状 ${arrivals.shape}，1 为泊松，越小越突发）`,
+          en: `gamma-distributed gaps (shape ${arrivals.shape}; 1 is Poisson, less is burstier)`,
+        };
+      case "burst":
+        return {
+          zh: `每次同时到达 ${arrivals.size} 个，各次等间隔`,
+          en: `bursts of ${arrivals.size} at once, at even distances`,
+        };
+    }
+  });
+  return {
+    zh: distinct(texts.map(({ zh }) => zh)).join("，"),
+    en: distinct(texts.map(({ en }) => en)).join(", "),
+  };
 }
 
 function warmupText(points: readonly Point[], window: "handover" | "fixed"): LocalText {
@@ -191,11 +250,7 @@ function warmupText(points: readonly Point[], window: "handover" | "fixed"): Loc
 }
 
 function measuredText(points: readonly Point[], window: "handover" | "fixed"): LocalText {
-  const counts = points.map(({ measured }) =>
-    measured.kind === "count"
-      ? { zh: formatNumber(measured.requests, 0), en: formatNumber(measured.requests, 0) }
-      : { zh: formatDuration(measured.durationMs), en: formatDuration(measured.durationMs) },
-  );
+  const counts = points.map(({ measured }) => amountText(measured));
   const loads = loadWords(points);
   const zh = distinctByLoad(
     points,
@@ -208,6 +263,12 @@ function measuredText(points: readonly Point[], window: "handover" | "fixed"): L
   const unit: LocalText = points.every(({ measured }) => measured.kind === "count")
     ? { zh: " 个请求", en: en === "1" ? " request" : " requests" }
     : { zh: "", en: "" };
+  if (points.every(({ load }) => load.kind === "trace")) {
+    return {
+      zh: `${loads.zh}每轮各测 ${zh}${unit.zh}`,
+      en: `${en}${unit.en} a round at ${loads.en}`,
+    };
+  }
   return window === "handover"
     ? {
         zh: `${loads.zh}每轮各测 ${zh}${unit.zh}；此后补发请求维持负载，直到最后一个被测请求结束`,
@@ -217,6 +278,21 @@ function measuredText(points: readonly Point[], window: "handover" | "fixed"): L
         zh: `${loads.zh}每轮各测 ${zh}${unit.zh}；窗口含爬升与排空，与多数工具相同`,
         en: `${en}${unit.en} a round at ${loads.en}; ramp and drain are inside the window, as in most tools`,
       };
+}
+
+function amountText(measured: Point["measured"]): LocalText {
+  switch (measured.kind) {
+    case "count": {
+      const requests = formatNumber(measured.requests, 0);
+      return { zh: requests, en: requests };
+    }
+    case "duration": {
+      const duration = formatDuration(measured.durationMs);
+      return { zh: duration, en: duration };
+    }
+    case "all":
+      return { zh: "整条轨迹", en: "the whole trace" };
+  }
 }
 
 function loadWords(points: readonly Point[]): LocalText {
@@ -229,7 +305,8 @@ function loadWords(points: readonly Point[]): LocalText {
 
 function loadNumber(load: Point["load"]): string {
   if (load.kind === "concurrency") return String(load.concurrency);
-  return load.kind === "rate" ? `${load.requestRatePerS}/s` : load.name;
+  if (load.kind === "rate") return `${load.requestRatePerS}/s`;
+  return load.kind === "ramp" ? `${load.fromPerS}→${load.toPerS}/s` : load.name;
 }
 
 /** One text per load level: variants of one load share it. */

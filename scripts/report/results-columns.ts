@@ -49,9 +49,10 @@ function expand(
   const bundle = Object.hasOwn(bundles, name) ? bundles[name] : undefined;
   if (bundle !== undefined) return bundle;
   if (name === "concurrency" || name === "load") {
-    const planned = ["planned_concurrency", "planned_rate"].filter((key) =>
+    const planned = ["planned_concurrency", "planned_rate", "offered_rate"].filter((key) =>
       points.some((point) => point.numbers[key]?.text !== undefined),
     );
+    // Requests in flight follow from the rate in an open loop; beside it they need a head of their own.
     return [...planned, "concurrency_achieved"];
   }
   const percentiles = /^(\w+)\.percentiles$/.exec(name)?.[1];
@@ -126,7 +127,7 @@ export function knownColumns({ data }: CellContext): readonly string[] {
 
 function groupOf(key: string): string | undefined {
   if (key === "planned_concurrency" || key === "concurrency_achieved") return "concurrency";
-  if (key === "planned_rate") return "rate";
+  if (key === "planned_rate" || key === "offered_rate") return "rate";
   if (key === "prompt_tps_request" || key === "decode_tps") return "per_request";
   if (key === "prompt_tps_computed" || key === "prompt_tps_cached") return "prefill";
   if (key === "concurrency_running" || key === "concurrency_waiting") return "engine_queue";
@@ -207,6 +208,7 @@ function headAlone({ key, head, groupHead, group }: Column, context: CellContext
   if (/\.p[\d.]+$/.test(key)) return `${groupHead ?? ""} ${head}`;
   const bare = [
     "concurrency",
+    "rate",
     "prefill",
     "engine_queue",
     "requests",

@@ -24,6 +24,7 @@ import {
   type TableCell,
   type TableRow,
 } from "./document.ts";
+import { loadNotes } from "./load-notes.ts";
 import { metricText } from "./metric-texts.ts";
 import type { Cell } from "./notebook-source.ts";
 import { localInlines, pointMark, textInlines } from "./phrase.ts";
@@ -93,7 +94,7 @@ function resultsTable(
     bodies,
     layout: "wide",
     sortable: points.length > 1,
-    notes: notesOf(columns, footnotes, context),
+    notes: notesOf(points, columns, footnotes, context),
     computed: computedOf(columns, context),
   };
 }
@@ -222,6 +223,7 @@ function reasonInlines(reason: FindingData, context: CellContext): readonly Inli
 }
 
 function notesOf(
+  points: readonly PointData[],
   columns: readonly Column[],
   footnotes: ReadonlyMap<string, string>,
   { data, language }: CellContext,
@@ -233,7 +235,10 @@ function notesOf(
     const parts = [...footnotes].map(([text, letter]) => `${letter}\u00a0${text}`);
     notes.push(textInlines(`${parts.join(end)}${language === "zh" ? "。" : "."}`, language));
   }
-  if (estimated) notes.push(localInlines(data.intervalNote, language));
+  if (estimated) {
+    for (const note of loadNotes(points)) notes.push(localInlines(note, language));
+    notes.push(localInlines(data.intervalNote, language));
+  }
   return notes;
 }
 

@@ -293,6 +293,13 @@ export function identityTable(cell: Cell, context: CellContext): readonly Block[
   return [pairs("identity", context.data.identity, context)];
 }
 
+/** What the client's own error is known to be, and how busy it was. */
+export function instrumentTable(cell: Cell, context: CellContext): readonly Block[] {
+  checkOptions(context, cell, []);
+  const { instrument } = context.data;
+  return instrument.length === 0 ? [] : [pairs("instrument", instrument, context)];
+}
+
 export function reproduction(cell: Cell, context: CellContext): readonly Block[] {
   checkOptions(context, cell, []);
   const { command, rows } = context.data.reproduction;

@@ -6,7 +6,7 @@ import type { EnvironmentField, EnvironmentSnapshot, FieldValue } from "../envir
 import { fieldGroups } from "../environment/snapshot.ts";
 import { describeParts, type UserErrorParts } from "../errors.ts";
 import type { ExperimentDifferences } from "../experiment/difference.ts";
-import type { PlanSummary } from "../experiment/plan.ts";
+import type { PlanSummary } from "../experiment/plan-summary.ts";
 import type { RunSummary } from "../store/stored-run.ts";
 import { formatDuration, formatNumber } from "../units.ts";
 import type { RecordData } from "./record-data.ts";
@@ -14,7 +14,7 @@ import { numberText, type PrintedNumber } from "./record-numbers.ts";
 import type { PointData } from "./record-parts.ts";
 
 /** Rows and columns with two spaces between; the first column left, the others as told. */
-function table(
+export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   right: readonly number[] = [],
