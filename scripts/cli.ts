@@ -149,6 +149,71 @@ const commands: Readonly<Record<string, Command>> = {
         probe: text(values, "probe"),
       }),
   },
+  compare: {
+    usage: "compare <run> [run]",
+    summary: "hold two runs, or two variants of one run, against each other",
+    details:
+      "Says first whether they may be compared, then for each point and metric the ratio with its\n" +
+      "95 % interval and an outcome: equivalent, differs, inconclusive, not testable.",
+    options: {
+      variants: { type: "string", value: "A,B", help: "which two variants of the one run" },
+      margin: {
+        type: "string",
+        value: "5%",
+        help: "how far apart is still equivalent (default: 5 %, or three times the measured spread)",
+      },
+      lang: { type: "string", value: "zh", help: "language of the text (default: en)" },
+      "fail-on": {
+        type: "string",
+        value: "differs",
+        help: "exit 1 when the outcome is differs; or inconclusive: when it is not equivalent",
+      },
+    },
+    examples: ["compare latest", "compare 20261124 20261125 --margin 3%"],
+    nouns: [0, 2],
+    run: async (nouns, values) =>
+      (await load()).compare(nouns, {
+        ...common(values),
+        variants: text(values, "variants"),
+        margin: text(values, "margin"),
+        lang: text(values, "lang"),
+        failOn: text(values, "fail-on"),
+      }),
+  },
+  calibrate: {
+    usage: "calibrate",
+    summary: "measure this client's own error against a server of known truth",
+    details:
+      "Prints how far its time stamps are off, and keeps it: later runs of this machine go by it.\n" +
+      "`benchbook run` does this by itself, at its largest load, where nothing recent is known.",
+    options: {
+      streams: {
+        type: "string",
+        value: "N,M",
+        help: "streams at once, one calibration for each (default: 200,1000)",
+      },
+      rate: { type: "string", value: "N", help: "chunks per second of each stream (default: 30)" },
+      threads: { type: "string", value: "N|auto", help: "client threads (default: auto)" },
+      seconds: { type: "string", value: "N", help: "length of each pass (default: 3)" },
+    },
+    examples: [
+      "calibrate",
+      "calibrate --streams 64 --seconds 2",
+      "calibrate --streams 1000 --rate 50 --threads 2 --json",
+    ],
+    nouns: [0, 0],
+    run: async (_nouns, values) =>
+      (await load()).calibrate({
+        ...common(values),
+        streams: list(values, "streams")?.map((one) => within("streams", one, 10_000)) ?? [
+          200, 1000,
+        ],
+        ratePerS: number(values, "rate", 10_000) ?? 30,
+        threads:
+          text(values, "threads") === "auto" ? "auto" : (number(values, "threads", 64) ?? "auto"),
+        seconds: number(values, "seconds", 600) ?? 3,
+      }),
+  },
   list: {
     usage: "list",
     summary: "the runs in the database, newest first",
@@ -302,11 +367,19 @@ function list(values: Values, name: string): readonly string[] | undefined {
 }
 
 function count(values: Values, name: string): number | undefined {
+  return number(values, name, 1000);
+}
+
+function number(values: Values, name: string, most: number): number | undefined {
   const value = text(values, name);
-  if (value === undefined) return undefined;
-  if (/^[1-9]\d{0,3}$/.test(value) && Number(value) <= 1000) return Number(value);
+  return value === undefined ? undefined : within(name, value, most);
+}
+
+/** A whole number from 1 on. */
+function within(name: string, value: string, most: number): number {
+  if (/^[1-9]\d*$/.test(value) && Number(value) <= most) return Number(value);
   throw new UserError({
-    what: `--${name} must be a whole number from 1 to 1000, got "${value}"`,
+    what: `--${name} must be a whole number from 1 to ${most}, got "${value}"`,
     mend: `--${name} 5`,
   });
 }

@@ -32,6 +32,7 @@ function experiment(change: Readonly<Record<string, string>> = {}): string {
     loads: "{ concurrency: [2] }",
     measure: "{ rounds: 2, requests: 8, percentiles: [50] }",
     telemetry: "{ gpu: 100 ms, engine: 100 ms }",
+    client: "{ calibrate: false }",
     ...change,
   };
   return Object.entries(parts)

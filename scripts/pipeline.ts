@@ -2,6 +2,7 @@
 // done in the folders below.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import type { Calibration } from "./bench/calibration.ts";
 import { toolIdentityOf } from "./environment/client.ts";
 import {
   differenceOf,
@@ -10,6 +11,7 @@ import {
 } from "./environment/difference.ts";
 import { secretsOf } from "./environment/redact.ts";
 import { type ExitCode, exitCode, UserError } from "./errors.ts";
+import { calibrateClient } from "./executor/calibration.ts";
 import { stopOnSignals } from "./executor/interrupt.ts";
 import { clearUp, measureLeg, refuseWhileAlive, type Task } from "./executor/leg.ts";
 import { openMachine } from "./executor/machine.ts";
@@ -20,11 +22,14 @@ import { modelServedAt } from "./executor/served-model.ts";
 import { sharedServerNotes } from "./executor/shared-servers.ts";
 import { differencesOf } from "./experiment/difference.ts";
 import type { Experiment } from "./experiment/experiment.ts";
-import { makePlan, missingRounds, type Plan, planSummary } from "./experiment/plan.ts";
+import { makePlan, missingRounds, type Plan } from "./experiment/plan.ts";
+import { planSummary } from "./experiment/plan-summary.ts";
 import { ensureFolder, findProject, type Project } from "./experiment/project.ts";
 import { readExperiment } from "./experiment/read-experiment.ts";
 import { slugOf } from "./experiment/slug.ts";
 import { experimentFor } from "./experiment/write-experiment.ts";
+import { calibrationsJson, describeCalibration } from "./report/calibration-text.ts";
+import { comparisonJson, describeComparison } from "./report/comparison-text.ts";
 import { gather } from "./report/gather.ts";
 import { buildRecordData } from "./report/record-data.ts";
 import { type RenderOptions, renderRecord } from "./report/render-record.ts";
@@ -36,10 +41,11 @@ import {
   describeSnapshot,
   describeSummary,
 } from "./report/terminal.ts";
+import { compareRuns, compareVariants } from "./review/compare.ts";
 import { expectedSeconds } from "./store/expected-time.ts";
 import { newRunId } from "./store/run-id.ts";
 import { Store } from "./store/store.ts";
-import { isoWithOffset } from "./units.ts";
+import { isoWithOffset, parseShare } from "./units.ts";
 
 interface Common {
   readonly project: string | undefined;
@@ -149,6 +155,44 @@ export async function env(
   return found.comparable ? exitCode.fine : exitCode.failed;
 }
 
+/** `benchbook calibrate`: the client's own error on this machine; kept for later runs. */
+export async function calibrate({
+  streams,
+  ratePerS,
+  threads,
+  seconds,
+  ...options
+}: Common & {
+  readonly streams: readonly number[];
+  readonly ratePerS: number;
+  readonly threads: number | "auto";
+  readonly seconds: number;
+}): Promise<ExitCode> {
+  const project = findProject(options.project);
+  const interrupt = stopOnSignals(talk);
+  const tool = toolIdentityOf(
+    await captureAlone(project.root, { experiment: undefined, probe: undefined }),
+  );
+  try {
+    return await withStore(project, async (store) => {
+      const calibrations: Calibration[] = [];
+      for (const count of streams) {
+        const load = { streams: count, ratePerS };
+        const { signal } = interrupt;
+        talk(`Calibrating at ${count} streams x ${ratePerS} chunks/s`);
+        const calibration = await calibrateClient({ load, threads, seconds, tool, signal });
+        store.appendCalibration(calibration);
+        calibrations.push(calibration);
+      }
+      return print(options, calibrationsJson(calibrations), () =>
+        calibrations.map((calibration) => `${describeCalibration(calibration)}\n`).join(""),
+      );
+    });
+  } finally {
+    interrupt.release();
+  }
+}
+
 /** `benchbook list`: the runs, newest first. */
 export async function list(options: Common): Promise<ExitCode> {
   const project = findProject(options.project);
@@ -156,6 +200,64 @@ export async function list(options: Common): Promise<ExitCode> {
     ? await withStore(project, (store) => store.listRuns())
     : [];
   return print(options, { runs }, () => describeRuns(runs));
+}
+
+/** `benchbook compare`: two runs, or the variants of one, held against each other. */
+export async function compare(
+  nouns: readonly string[],
+  options: Common & {
+    readonly variants: string | undefined;
+    readonly margin: string | undefined;
+    readonly lang: string | undefined;
+    readonly failOn: string | undefined;
+  },
+): Promise<ExitCode> {
+  const project = findProject(options.project);
+  const margin = options.margin === undefined ? undefined : marginOf(options.margin);
+  const language = oneOf("lang", options.lang ?? "en", ["zh", "en"] as const);
+  const failOn =
+    options.failOn === undefined
+      ? undefined
+      : oneOf("fail-on", options.failOn, ["differs", "inconclusive"] as const);
+  const sides = await withStore(project, (store) => {
+    const [first = "latest", second] = nouns;
+    const run = store.resolveRun(first);
+    if (second !== undefined)
+      return compareRuns(store, { a: run, b: store.resolveRun(second) }, { margin });
+    const [a, b] = variantsToCompare(store.readRun(run).plan.experiment, options.variants);
+    return compareVariants(store, { run, a, b }, { margin });
+  });
+  print(options, comparisonJson(sides), () => describeComparison(sides, language));
+  const outcome = sides.comparison?.outcome;
+  const fails =
+    failOn !== undefined &&
+    (outcome === undefined ||
+      outcome === "differs" ||
+      (failOn === "inconclusive" && outcome !== "equivalent"));
+  return fails ? exitCode.failed : exitCode.fine;
+}
+
+/** The two that are named, or those of an experiment that has two. */
+function variantsToCompare(
+  { variants }: Experiment,
+  named: string | undefined,
+): readonly [string, string] {
+  const names = named?.split(",") ?? variants.map(({ name }) => name);
+  const [a, b, ...others] = names;
+  if (a !== undefined && b !== undefined && others.length === 0) return [a, b];
+  throw new UserError({
+    what: `a comparison within a run needs two variants, got ${names.length}: ${names.join(", ")}`,
+    mend: "name two with --variants a,b, or name another run to compare with",
+  });
+}
+
+function marginOf(text: string): number {
+  const margin = parseShare(text);
+  if (margin !== undefined && margin > 0 && margin < 1) return margin;
+  throw new UserError({
+    what: `--margin is a share above 0 % and below 100 %, got "${text}"`,
+    mend: "--margin 3%",
+  });
 }
 
 /** `benchbook init`: an experiment file for a server that runs. */

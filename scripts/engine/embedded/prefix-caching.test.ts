@@ -349,16 +349,17 @@ describe("prompts of a cold workload", () => {
         output: { kind: "exact", tokens: 1 },
         cache: { kind: "cold" },
         endpoint: "completions",
+        turns: 1,
       };
       for (const round of [1, 2, 3]) {
         const source = await makeRequestSource(
-          { workload, model: "m", seed: `${tokens}/${round}`, runSeed: "1", prepare: 500 },
+          { workload, model: "m", seed: `${tokens}/${round}`, runSeed: "1", projectRoot: "." },
           promptTokenizer,
         );
         for (let index = 0; index < 500; index += 1) {
           const { prompt } = z
             .object({ prompt: z.string() })
-            .parse(JSON.parse(source(index).body.toString("utf8")));
+            .parse(JSON.parse(String(source.request(index)?.body)));
           const ids = tokenizer.encode(prompt);
           expect(cache.match(ids)).toEqual([]);
           let parent = cache.keep(undefined, ids.slice(0, blockSize), () => undefined);

@@ -1,0 +1,230 @@
+// Two runs, or the variants of one, held against each other: first whether they may be, then how they
+// differ. Reads the store; measures nothing.
+import { differenceOf } from "../environment/difference.ts";
+import type { EnvironmentSnapshot, FieldValue } from "../environment/snapshot.ts";
+import { UserError } from "../errors.ts";
+import { differencesOf } from "../experiment/difference.ts";
+import type { Point } from "../experiment/plan.ts";
+import { loadName } from "../experiment/plan.ts";
+import { beforeAndAfter } from "../report/gather-environment.ts";
+import {
+  type ComparedCell,
+  type Comparison,
+  compareCells,
+  type RoundValue,
+} from "../stats/comparison.ts";
+import type { Store } from "../store/store.ts";
+import type { EstimateSet, StoredRun } from "../store/stored-run.ts";
+
+/** What is told of a comparison, whatever was compared. */
+export interface ComparedSides {
+  /** "run point" words for each side: what the ratio divides by what. */
+  readonly a: string;
+  readonly b: string;
+  /** Whether nothing differs that a comparison needs equal. */
+  readonly comparable: boolean;
+  /** What differs that a comparison needs equal: field or key, and both values. */
+  readonly obstacles: readonly Obstacle[];
+  /** Points that only one side has, or whose workload or protocol differs. */
+  readonly notCompared: readonly { readonly point: string; readonly why: string }[];
+  /** undefined: not comparable. */
+  readonly comparison: Comparison | undefined;
+  /** A side whose rounds shared one server process: restarts are not in its intervals. */
+  readonly oneProcess: boolean;
+}
+
+interface Obstacle {
+  /** "gpu.0.name", "workloads.chat.cache". */
+  readonly field: string;
+  readonly a: string;
+  readonly b: string;
+}
+
+export interface CompareOptions {
+  /** Declared margin of equivalence, a ratio; undefined: made from the spread. */
+  readonly margin: number | undefined;
+}
+
+/** The metrics that are compared, in the order of the table. */
+const comparedMetrics = [
+  "output_tps",
+  "qps",
+  "ttft.mean",
+  "ttft.p50",
+  "ttft.p90",
+  "ttft.p99",
+  "tpot.mean",
+  "e2e.mean",
+  "itl.p99",
+] as const;
+
+/**
+ * Holds run `a` against run `b`: the same points of both. Not comparable where the machine, the
+ * engine, the model, the definitions or the whole protocol differ, and it says which field does.
+ *
+ * @throws UserError when a run has no estimates
+ */
+export function compareRuns(
+  store: Store,
+  runs: { readonly a: string; readonly b: string },
+  options: CompareOptions,
+): ComparedSides {
+  const [a, b] = [sideOf(store, runs.a), sideOf(store, runs.b)];
+  const found = differencesOf(a.run.plan.experiment, b.run.plan.experiment);
+  const environment = differenceOf(a.environment, b.environment);
+  const definitions = a.estimates.definitionVersion === b.estimates.definitionVersion;
+  const obstacles = [
+    ...environment.differences
+      .filter((difference) => difference.class === "comparability")
+      .map(({ id, before, after }) => ({ field: id, a: shown(before), b: shown(after) })),
+    ...(definitions
+      ? []
+      : [
+          {
+            field: "definitions of the metrics",
+            a: a.estimates.definitionVersion,
+            b: b.estimates.definitionVersion,
+          },
+        ]),
+    ...(found.comparable
+      ? []
+      : found.differences
+          .filter(({ effect }) => effect === "protocol")
+          .map(({ path, a: here = "-", b: there = "-" }) => ({ field: path, a: here, b: there }))),
+  ];
+  const comparable = obstacles.length === 0;
+  const names = [a, b].map(({ run }) => new Set(run.plan.points.map(({ name }) => name)));
+  const onlyOne = (own: number, other: number): ComparedSides["notCompared"] =>
+    [...(names[own] ?? [])]
+      .filter((name) => names[other]?.has(name) !== true)
+      .map((point) => ({ point, why: `only in ${own === 0 ? runs.a : runs.b}` }));
+  return {
+    a: runs.a,
+    b: runs.b,
+    comparable,
+    obstacles,
+    notCompared: [
+      ...found.notComparablePoints.map((point) => ({ point, why: "another workload or protocol" })),
+      ...onlyOne(0, 1),
+      ...onlyOne(1, 0),
+    ],
+    comparison: comparable
+      ? compareCells(
+          found.comparablePoints.flatMap((point) => cellsOf(point, [a, point], [b, point])),
+          { margin: options.margin, paired: false },
+        )
+      : undefined,
+    oneProcess: [a, b].some(({ run }) => isOneProcess(run, run.plan.points)),
+  };
+}
+
+/**
+ * Holds one variant of a run against another, at every workload and load that both have. Rounds were
+ * interleaved unless the order was grouped, so values of one round are pairs.
+ *
+ * @throws UserError when the run lacks a variant, or has no estimates
+ */
+export function compareVariants(
+  store: Store,
+  { run: id, a, b }: { readonly run: string; readonly a: string; readonly b: string },
+  options: CompareOptions,
+): ComparedSides {
+  const side = sideOf(store, id);
+  const { points, experiment } = side.run.plan;
+  for (const name of [a, b]) {
+    if (experiment.variants.some((variant) => variant.name === name)) continue;
+    throw new UserError({
+      what: `run ${id} has no variant ${name}`,
+      mend: `its variants are ${experiment.variants.map((variant) => variant.name).join(", ")}`,
+    });
+  }
+  const of = (variant: string): ReadonlyMap<string, Point> =>
+    new Map(
+      points
+        .filter((point) => point.variant === variant)
+        .map((point) => [placeOf(point, experiment.workloads.length > 1), point]),
+    );
+  const [own, other] = [of(a), of(b)];
+  const shared = [...own.keys()].filter((place) => other.has(place));
+  const lacking = [...own.keys(), ...other.keys()].filter(
+    (place) => !(own.has(place) && other.has(place)),
+  );
+  return {
+    a: `${id} ${a}`,
+    b: `${id} ${b}`,
+    comparable: true,
+    obstacles: [],
+    notCompared: lacking.map((point) => ({ point, why: "measured for one of the two only" })),
+    comparison: compareCells(
+      shared.flatMap((place) => {
+        const [mine, others] = [own.get(place)?.name ?? "", other.get(place)?.name ?? ""];
+        return cellsOf(place, [side, mine], [side, others]);
+      }),
+      { margin: options.margin, paired: experiment.measure.order === "interleaved" },
+    ),
+    oneProcess: isOneProcess(
+      side.run,
+      points.filter(({ variant }) => variant === a || variant === b),
+    ),
+  };
+}
+
+interface Side {
+  readonly run: StoredRun;
+  readonly estimates: EstimateSet;
+  readonly environment: EnvironmentSnapshot;
+}
+
+function sideOf(store: Store, id: string): Side {
+  const run = store.readRun(id);
+  const estimates = store.estimatesOf(id);
+  const { before } = beforeAndAfter(run, store.snapshotsOf(id));
+  if (estimates === undefined || before === undefined) {
+    throw new UserError({
+      what: `run ${id} has no results to compare`,
+      mend: `benchbook run --resume ${id}, or benchbook report ${id}`,
+    });
+  }
+  return { run, estimates, environment: before };
+}
+
+/** Where a point stands in the matrix of its variant: "c8", "chat/c8". */
+function placeOf({ workload, load }: Point, named: boolean): string {
+  return named ? `${workload}/${loadName(load)}` : loadName(load);
+}
+
+function cellsOf(
+  point: string,
+  [a, pointOfA]: readonly [Side, string],
+  [b, pointOfB]: readonly [Side, string],
+): readonly ComparedCell[] {
+  return comparedMetrics.flatMap((metric): readonly ComparedCell[] => {
+    const [own, other] = [
+      roundsOf(a.estimates, pointOfA, metric),
+      roundsOf(b.estimates, pointOfB, metric),
+    ];
+    return own.length === 0 && other.length === 0 ? [] : [{ point, metric, a: own, b: other }];
+  });
+}
+
+function roundsOf({ rows }: EstimateSet, point: string, metric: string): readonly RoundValue[] {
+  const found = rows.find((row) => row.point === point && row.estimate.metric === metric);
+  return found?.estimate.perRound ?? [];
+}
+
+function isOneProcess({ plan: { experiment } }: StoredRun, points: readonly Point[]): boolean {
+  return (
+    experiment.measure.keep ||
+    experiment.variants.some(
+      ({ name, engine }) =>
+        engine.kind === "external" && points.some(({ variant }) => variant === name),
+    )
+  );
+}
+
+function shown(value: FieldValue | undefined): string {
+  if (value === undefined) return "-";
+  return value.state === "value"
+    ? `${String(value.value)}${value.unit === undefined ? "" : ` ${value.unit}`}`
+    : value.state;
+}
