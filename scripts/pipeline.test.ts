@@ -123,7 +123,6 @@ describe("what is wrong before a run is refused with exit 2, all at once, and no
       { workloads: "{ long: { input: 5000, output: 8 } }" },
       /5008 tokens, more than the 4096/,
     ],
-    ["a load that this version can't drive", { loads: "{ rate: [2] }" }, /request rate/],
     [
       "a program that is not on this machine",
       {
