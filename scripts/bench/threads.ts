@@ -1,6 +1,7 @@
 // One trial in client threads: the main thread makes requests, watches and stores; the threads send
 // and stamp. Records come in batches and are yielded as `drive` yields them.
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import { packageRoot } from "../engine/model-folder.ts";
 import { messageOf, UserError } from "../errors.ts";
@@ -145,9 +146,22 @@ interface ThreadListener {
 /** How long a thread may take to cancel what it has in flight once it was told to stop. */
 const closeMs = 5000;
 
+/**
+ * Room for a thread's young objects, MB. Node's own 1 to 16 fill several times a second at a thousand
+ * streams, and each time the clock stands still for milliseconds: one event in a hundred is late by that.
+ */
+export const youngSpaceMb = 64;
+
 function startThread(entry: string, task: ThreadTask, listener: ThreadListener): ClientThread {
-  // Flags of this process, a test runner's for instance, are not the thread's.
-  const worker = new Worker(entry, { workerData: task, execArgv: [] });
+  // V8 starts small whatever the limit is, unless it is told.
+  setFlagsFromString(`--min-semi-space-size=${youngSpaceMb}`);
+  const worker = new Worker(entry, {
+    workerData: task,
+    // Flags of this process, a test runner's for instance, are not the thread's.
+    execArgv: [],
+    // The young generation is three semi-spaces.
+    resourceLimits: { maxYoungGenerationSizeMb: 3 * youngSpaceMb },
+  });
   let setReady = (): void => undefined;
   let setEnded: (end: LoadEnd | undefined) => void = () => undefined;
   const ready = new Promise<void>((resolve) => {

