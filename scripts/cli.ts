@@ -162,14 +162,18 @@ const commands: Readonly<Record<string, Command>> = {
         value: "5%",
         help: "how far apart is still equivalent (default: 5 %, or three times the measured spread)",
       },
-      lang: { type: "string", value: "zh", help: "language of the text (default: en)" },
+      lang: { type: "string", value: "zh|en", help: "language of the text (default: en)" },
       "fail-on": {
         type: "string",
-        value: "differs",
-        help: "exit 1 when the outcome is differs; or inconclusive: when it is not equivalent",
+        value: "differs|inconclusive",
+        help: "exit 1 when the outcome is differs (inconclusive: when it is not equivalent), or there is nothing to compare",
       },
     },
-    examples: ["compare latest", "compare 20261124 20261125 --margin 3%"],
+    examples: [
+      "compare latest",
+      "compare latest --variants fp8,nvfp4 --lang zh",
+      "compare 20261124 20261125 --margin 3% --fail-on differs",
+    ],
     nouns: [0, 2],
     run: async (nouns, values) =>
       (await load()).compare(nouns, {

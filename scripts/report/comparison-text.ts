@@ -8,9 +8,9 @@ import { table } from "./terminal.ts";
 
 const outcomes: Readonly<Record<CellOutcome, Readonly<Record<Language, string>>>> = {
   equivalent: { en: "equivalent", zh: "等效" },
-  differs: { en: "differs", zh: "有差异" },
-  inconclusive: { en: "inconclusive", zh: "无法判定" },
-  not_testable: { en: "not testable", zh: "无法检验" },
+  differs: { en: "differs", zh: “有差异” },
+  inconclusive: { en: "inconclusive", zh: "无法定论" },
+  not_testable: { en: "not testable", zh: "不可检验" },
 };
 
 const reasons: Readonly<
@@ -34,10 +34,10 @@ export function describeComparison(sides: ComparedSides, language: Language): st
       "",
       table(
         [
-          say("point", "测试点"),
+          say("point", "测点"),
           say("metric", "指标"),
           say("ratio", "比值"),
-          say("95 % CI", "95 % 置信区间"),
+          say("95 % CI", "95% 置信区间"),
           say("p, Holm", "p（Holm）"),
           say("outcome", "结论"),
         ],
@@ -90,7 +90,7 @@ function outcomeText(cell: CellComparison, language: Language): string {
     return zh ? `${word}（${reasons[cell.reason].zh}）` : `${word} (${reasons[cell.reason].en})`;
   if (cell.alsoDiffers && cell.ratio !== undefined) {
     const percent = formatNumber(Math.abs(cell.ratio - 1) * 100, 1);
-    return zh ? `${word}，确有 ${percent} % 差异` : `${word}, differs by ${percent} %`;
+    return zh ? `${word}，确有 ${percent}% 差异` : `${word}, differs by ${percent} %`;
   }
   if (cell.roundsNeeded === undefined) return word;
   return zh
@@ -105,8 +105,8 @@ function note({ comparison, oneProcess }: ComparedSides, language: Language): st
   const paired = comparison.cells.some(({ method }) => method === "paired t of logs");
   if (language === "zh") {
     return [
-      `区间未做多重比较校正；"有差异"要求对表中 ${tests} 个检验做 Holm 校正后 p < 0.05。`,
-      `"等效"指 90 % 区间落在 ±${margin} % 之内（${comparison.marginDeclared ? "事先声明" : "取 5 % 与实测变异系数 3 倍中的较大者"}）。`,
+      `区间未做多重比较校正；“有差异”要求对表中 ${tests} 个检验做 Holm 校正后 p < 0.05。`,
+      `“等效”指 90% 区间落在 ±${margin}% 之内（${comparison.marginDeclared ? "事先声明" : "取 5% 与实测变异系数 3 倍中的较大者"}）。`,
       paired ? "同一轮的两个数值配对：对数之比的 t 检验。" : "对数值的 Welch t 检验，以轮为单位。",
       ...(oneProcess ? ["至少一侧各轮共用一个服务进程：区间不含重启带来的差异。"] : []),
     ].join("\n");
