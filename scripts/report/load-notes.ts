@@ -4,8 +4,8 @@ import type { LocalText } from "../experiment/experiment.ts";
 import type { PointData } from "./record-parts.ts";
 
 const openLoop: LocalText = {
-  zh: "开环：请求按计划时刻到达，不等应答。QPS 低于到达速率的 95% 即为饱和，时延不是稳态值。",
-  en: "Open loop: requests arrive when they are due, whether or not earlier ones were answered. With QPS below 95 % of the offered rate a point is saturated, and its latencies are not steady values.",
+  zh: "开环：请求按计划时刻到达，不等应答。QPS 低于到达速率的 95% 且差距超出随机波动，即为饱和，时延不是稳态值。",
+  en: "Open loop: requests arrive when they are due, whether or not earlier ones were answered. With QPS below 95 % of the offered rate by more than chance a point is saturated, and its latencies are not steady values.",
 };
 
 const ramp: LocalText = {
