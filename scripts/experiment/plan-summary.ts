@@ -27,7 +27,10 @@ export interface PlanSummary {
   readonly starts: number;
   /** Every trial, in order. */
   readonly trials: readonly Trial[];
-  /** Warm-up and measured, over all trials; without what a trial of a fixed duration sends. */
+  /**
+   * Warm-up and measured, over all trials; of rates and ramps what is expected. Without what a whole
+   * trace has, or a closed loop sends in a fixed time.
+   */
   readonly requests: number;
   readonly notes: readonly string[];
 }
@@ -46,8 +49,9 @@ export function planSummary(plan: Plan): PlanSummary {
       requests: describeRequests(point, trialsPerPoint),
     };
   });
-  const requests = points.reduce((sum, { warmupRequests, measured }) => {
-    return sum + requestsOf(warmupRequests, measured) * trialsPerPoint;
+  const requests = points.reduce((sum, point) => {
+    const expected = expectedRequests(point) ?? point.warmupRequests;
+    return sum + Math.round(expected * trialsPerPoint);
   }, 0);
   const starts = rounds.flatMap((round) => round.starts);
   return {
@@ -72,14 +76,19 @@ function describeMeasured(measured: Point["measured"]): string {
   }
 }
 
-function describeRequests({ load, warmupRequests, measured }: Point, trials: number): string {
-  if (measured.kind === "count")
-    return formatNumber(requestsOf(warmupRequests, measured) * trials, 0);
-  if (measured.kind === "all") return "as many as it has";
+function describeRequests(point: Point, trials: number): string {
+  const expected = expectedRequests(point);
+  if (expected !== undefined)
+    return `${point.measured.kind === "count" ? "" : "about "}${formatNumber(expected * trials, 0)}`;
+  return point.measured.kind === "all" ? "as many as it has" : "as many as fit";
+}
+
+/** Warm-up and measured requests of a trial; undefined: only the trial will tell. */
+function expectedRequests({ load, warmupRequests, measured }: Point): number | undefined {
+  if (measured.kind === "count") return warmupRequests + measured.requests;
   const ratePerS = meanRatePerS(load);
-  if (ratePerS === undefined) return "as many as fit";
-  const expected = warmupRequests + (ratePerS * measured.durationMs) / 1000;
-  return `about ${formatNumber(expected * trials, 0)}`;
+  if (measured.kind === "all" || ratePerS === undefined) return undefined;
+  return warmupRequests + (ratePerS * measured.durationMs) / 1000;
 }
 
 /** Arrivals per second over the window of a rate or ramp; undefined: the load has no rate. */
@@ -95,10 +104,6 @@ function arrivalsMs({ load, warmupRequests, measured }: Point): number | undefin
   const beforeMs = (warmupRequests / firstRatePerS(load)) * 1000;
   if (measured.kind === "duration") return beforeMs + measured.durationMs;
   return measured.kind === "count" ? beforeMs + (measured.requests / ratePerS) * 1000 : undefined;
-}
-
-function requestsOf(warmupRequests: number, measured: Point["measured"]): number {
-  return warmupRequests + (measured.kind === "count" ? measured.requests : 0);
 }
 
 function describeRound({ round, starts }: Round): string {

@@ -8,7 +8,7 @@ import { table } from "./terminal.ts";
 
 const outcomes: Readonly<Record<CellOutcome, Readonly<Record<Language, string>>>> = {
   equivalent: { en: "equivalent", zh: "等效" },
-  differs: { en: "differs", zh: “有差异” },
+  differs: { en: "differs", zh: "有差异" },
   inconclusive: { en: "inconclusive", zh: "无法定论" },
   not_testable: { en: "not testable", zh: "不可检验" },
 };

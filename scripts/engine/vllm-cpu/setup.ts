@@ -61,7 +61,7 @@ async function run(
 }
 
 function say(line: string): void {
-  process.stderr.write(`${formatDuration(nowMs()).padStart(12)}  ${line}\n`);
+  process.stderr.write(`${formatDuration(performance.now()).padStart(12)}  ${line}\n`);
 }
 
 try {
