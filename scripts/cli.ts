@@ -160,7 +160,7 @@ const commands: Readonly<Record<string, Command>> = {
       margin: {
         type: "string",
         value: "5%",
-        help: "how far apart is still equivalent (default: 5 %, or three times the measured spread)",
+        help: "how far apart is still equivalent (default: 5 %, or three times the measured spread, 20 % at most)",
       },
       lang: { type: "string", value: "zh|en", help: "language of the text (default: en)" },
       "fail-on": {

@@ -106,14 +106,14 @@ function note({ comparison, oneProcess }: ComparedSides, language: Language): st
   if (language === "zh") {
     return [
       `区间未做多重比较校正；“有差异”要求对表中 ${tests} 个检验做 Holm 校正后 p < 0.05。`,
-      `“等效”指 90% 区间落在 ±${margin}% 之内（${comparison.marginDeclared ? "事先声明" : "取 5% 与实测变异系数 3 倍中的较大者"}）。`,
+      `“等效”指 90% 区间落在 ±${margin}% 之内（${comparison.marginDeclared ? "事先声明" : "取 5% 与实测变异系数 3 倍中的较大者，不超过 20%"}）。`,
       paired ? "同一轮的两个数值配对：对数之比的 t 检验。" : "对数值的 Welch t 检验，以轮为单位。",
       ...(oneProcess ? ["至少一侧各轮共用一个服务进程：区间不含重启带来的差异。"] : []),
     ].join("\n");
   }
   return [
     `Intervals are unadjusted; "differs" needs p < 0.05 after Holm over the ${tests} tests of this table.`,
-    `"Equivalent": the 90 % interval lies within ±${margin} % (${comparison.marginDeclared ? "declared" : "5 %, or three times the measured CV"}).`,
+    `"Equivalent": the 90 % interval lies within ±${margin} % (${comparison.marginDeclared ? "declared" : "5 %, or three times the measured CV, 20 % at most"}).`,
     paired
       ? "Values of one round are pairs: t on the logs of their ratio."
       : "Welch's t on logs, rounds as the unit.",

@@ -139,10 +139,11 @@ describe("compareCells", () => {
 });
 
 describe("the margin and the rounds", () => {
-  it("is 5 %, or three times the largest spread of a gating metric", () => {
+  it("is 5 %, or three times the largest spread of a gating metric, and 20 % at most", () => {
     expect(defaultMargin([sides([100, 101], [100, 101])])).toBe(0.05);
-    // 90 and 110: mean 100, sd 14.142, so 3 x 14.142 %.
-    expect(defaultMargin([sides([90, 110], [100, 101])])).toBeCloseTo(0.42426, 4);
+    // 97 and 103: mean 100, sd 4.243, so 3 x 4.243 %.
+    expect(defaultMargin([sides([97, 103], [100, 101])])).toBeCloseTo(0.12728, 4);
+    expect(defaultMargin([sides([90, 110], [100, 101])])).toBe(0.2);
     expect(defaultMargin([sides([90, 110], [100, 101], "startup.mean")])).toBe(0.05);
   });
 

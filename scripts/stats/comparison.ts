@@ -66,6 +66,8 @@ const gatingMetrics = ["output_tps", "ttft.mean", "ttft.p90", "tpot.mean"] as co
 
 const significance = 0.05;
 const leastMargin = 0.05;
+/** Beyond it noise would make anything equivalent. */
+const mostMargin = 0.2;
 /** Two one-sided tests at 5 % each. */
 const equivalenceLevel = 0.9;
 const mostRounds = 1000;
@@ -95,12 +97,12 @@ export function compareCells(
 
 /**
  * The margin where none is declared: 5 %, or three times the spread that was measured, whichever is
- * more. The spread is the largest coefficient of variation of a gating metric on either side.
+ * more, and 20 % at most. The spread is the largest coefficient of variation of a gating metric on either side.
  */
 export function defaultMargin(cells: readonly ComparedCell[]): number {
   const gating = cells.filter(({ metric }) => gatingMetrics.some((name) => name === metric));
   const spreads = gating.flatMap(({ a, b }) => [a, b].flatMap((side) => spreadOf(side) ?? []));
-  return Math.max(leastMargin, 3 * Math.max(0, ...spreads));
+  return Math.min(mostMargin, Math.max(leastMargin, 3 * Math.max(0, ...spreads)));
 }
 
 type CellTest =
