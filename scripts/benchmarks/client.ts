@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { packageRoot } from "../engine/model-folder.ts";
+import { launchPacedServer } from "../engine/paced/launch.ts";
 import type { PacedOptions } from "../engine/paced/paced-server.ts";
 import { exitCode, UserError } from "../errors.ts";
 import { counted, formatDuration, formatNumber, nowMs } from "../units.ts";
 import { type ClientFigures, clientFigures } from "./client-figures.ts";
 import { type ClientPeer, findPeers, pinnedTo, runPeer } from "./client-peers.ts";
 import { compareEndToEnd, describeEndToEnd } from "./end-to-end.ts";
-import { startPacedProcess } from "./paced-process.ts";
 import { medianOf, writeResults } from "./results.ts";
 import { describeTable } from "./table.ts";
 
@@ -126,10 +126,10 @@ async function measureCase(
   const runs = new Map<string, ClientFigures[]>(peers.map(({ name }) => [name, []]));
   for (let run = 1; run <= count; run += 1) {
     for (const peer of peers) {
-      const server = await startPacedProcess(one.paced, 0);
+      const server = await launchPacedServer(one.paced, pinnedTo(0));
       try {
         const job = {
-          port: server.port,
+          port: Number(new URL(server.url).port),
           streams: one.streams,
           tokens: one.tokens(seconds),
           warmTokens: one.warmTokens,

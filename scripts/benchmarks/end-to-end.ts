@@ -1,12 +1,12 @@
 // What whole tools tell of a server that emits in one step for all streams, against the server's own
 // log of exactly the requests that each tool measured.
 
+import { launchPacedServer } from "../engine/paced/launch.ts";
 import type { PacedLog, PacedRequest } from "../engine/paced/paced-log.ts";
 import { vllmCpuPlace } from "../engine/vllm-cpu/recipe.ts";
 import { messageOf } from "../errors.ts";
 import { meanOfSorted, quantile7, sortAscending } from "../stats/quantiles.ts";
 import { formatNumber } from "../units.ts";
-import { startPacedProcess } from "./paced-process.ts";
 import { medianOf } from "./results.ts";
 import { describeTable } from "./table.ts";
 import { findTools, type ToldLatencies, type Tool, type ToolLoad } from "./whole-tools.ts";
@@ -79,7 +79,7 @@ async function measure(
     inputTokens: 64,
     outputTokens: 100,
   };
-  const server = await startPacedProcess({ pace: "burst", ttftMs: 100, gapMs: 1000 / perS });
+  const server = await launchPacedServer({ pace: "burst", ttftMs: 100, gapMs: 1000 / perS });
   try {
     const { told, measured } = await tool.run(server.url, load, seed);
     return { told, truth: truthOf(await server.log(), measured, load.requests) };

@@ -10,13 +10,17 @@ import type { PacedOptions, PacedServer } from "./paced-server.ts";
 
 /**
  * A paced server that listens. It ends with this process, however that ends.
+ * @param prefix words before its command: ["taskset", "-c", "0"]
  * @throws when its process ends before it listens
  */
-export async function launchPacedServer(options: PacedOptions): Promise<PacedServer> {
-  const program = join(packageRoot, "dist/engine/paced/server.js");
-  const child = spawn(process.execPath, [program, JSON.stringify(options)], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+export async function launchPacedServer(
+  options: PacedOptions,
+  prefix: readonly string[] = [],
+): Promise<PacedServer> {
+  const server = join(packageRoot, "dist/engine/paced/server.js");
+  const words = [...prefix, process.execPath, server, JSON.stringify(options)];
+  const [program = process.execPath, ...argv] = words;
+  const child = spawn(program, argv, { stdio: ["pipe", "pipe", "inherit"] });
   const exited = once(child, "exit");
   // A server that is gone takes no last word.
   child.stdin.on("error", () => undefined);
