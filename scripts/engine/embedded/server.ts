@@ -23,7 +23,9 @@ async function main(argv: readonly string[]): Promise<void> {
   const server = createApi(engine, log);
   const port = await listen(server, options);
   stopWhenTold(server, options);
-  log(`${engine.modelName} in ${options.precision}, loaded in ${formatDuration(performance.now())}`);
+  log(
+    `${engine.modelName} in ${options.precision}, loaded in ${formatDuration(performance.now())}`,
+  );
   log(`configuration ${JSON.stringify(engine.configuration)}`);
   log(`ready http://${options.host}:${port}`);
 }
