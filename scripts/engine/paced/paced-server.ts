@@ -265,7 +265,22 @@ export async function createPacedServer(options: PacedOptions): Promise<PacedSer
     }
   };
 
-  /** Requests that came together are all stamped before the first of them is read. */
+  let turnAtMs: number | undefined;
+  /**
+   * When this turn of the event loop saw its first bytes: all that it reads was there by then, however
+   * long the reads of the others take.
+   */
+  const seenAt = (): number => {
+    if (turnAtMs === undefined) {
+      turnAtMs = nowMs();
+      setImmediate(() => {
+        turnAtMs = undefined;
+      });
+    }
+    return turnAtMs;
+  };
+
+  /** All reads of a turn come before the first request is looked into. */
   const afterReads = (step: () => void): void => {
     if (arrived.push(step) === 1) setImmediate(readSlice);
   };
@@ -301,7 +316,7 @@ export async function createPacedServer(options: PacedOptions): Promise<PacedSer
       }
     };
     socket.on("data", (bytes: Buffer) => {
-      const arrivedAtMs = nowMs();
+      const arrivedAtMs = seenAt();
       reader.push(bytes);
       afterReads(() => {
         take(arrivedAtMs);
