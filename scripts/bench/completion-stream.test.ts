@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CompletionStream } from "./completion-stream.ts";
 import { EventShapes, newMemo, type StreamMemo } from "./event-shapes.ts";
-import { createSseScanner } from "./sse.ts";
+import { SseScanner } from "./sse.ts";
 import { readStreamEvent, type StreamEvent } from "./stream-events.ts";
 
 class CountedShapes extends EventShapes {
@@ -30,7 +30,7 @@ function tellByParsing(pieces: readonly Piece[]): Told {
   const events: [number, ...unknown[]][] = [];
   let output = "";
   let piece = 0;
-  const scanner = createSseScanner((event) => {
+  const scanner = new SseScanner((event) => {
     const meaning = readStreamEvent(event);
     if (meaning.kind === "chunk") output += meaning.output;
     events.push([piece, ...whatOf(meaning, event.closed)]);
@@ -114,6 +114,25 @@ describe("EventShapes", () => {
     ).toBe(2);
   });
 
+  it("knows them where id and time stamp follow the text, as they change too", () => {
+    const late = (text: string, id: string, created: number): string =>
+      `data: ${JSON.stringify({ choices: [{ index: 0, text }], created, id })}\n\n`;
+    const events = [
+      late("b", "1", 5),
+      late("c", "1", 6),
+      late("d", "22", 6),
+      late('"', "22", 6),
+      late("", "22", 6),
+      late("e", "22", 0),
+    ];
+    expect(knownAfter([late("a", "1", 5)], events)).toBe(4);
+    const stream = Buffer.from([late("a", "1", 5), ...events].join(""));
+    for (let cut = 0; cut < stream.length; cut += 1) {
+      const pieces = [stream.subarray(0, cut), stream.subarray(cut)];
+      expect(tell(pieces)).toEqual(tellByParsing(pieces));
+    }
+  });
+
   it("knows a chat's role, reasoning, text and finish, each once it was seen", () => {
     const turn = (id: string, text: string): string[] => [
       chatEvent({ role: "assistant", content: "" }, null, id),
@@ -167,8 +186,8 @@ describe("CompletionStream", () => {
   );
   const reason = fc.constantFrom(null, null, null, "stop", "length", "abort", "");
   const json = fc
-    .tuple(id, created, text, usage, reason, fc.nat(5))
-    .map(([theId, theCreated, content, theUsage, finish_reason, kind]) => {
+    .tuple(id, created, text, usage, reason, fc.nat(5), fc.boolean())
+    .map(([theId, theCreated, content, theUsage, finish_reason, kind, isLate]) => {
       const choice =
         kind === 0
           ? { index: 0, delta: { role: "assistant", content }, finish_reason }
@@ -183,13 +202,10 @@ describe("CompletionStream", () => {
                   finish_reason,
                 }
               : { index: 0, text: content, logprobs: null, finish_reason };
-      return JSON.stringify({
-        id: theId,
-        object: "x",
-        created: theCreated,
-        choices: [choice],
-        usage: theUsage,
-      });
+      // llama.cpp names its id and time behind the text.
+      const about = { id: theId, object: "x", created: theCreated };
+      const said = { choices: [choice], usage: theUsage };
+      return JSON.stringify(isLate ? { ...said, ...about } : { ...about, ...said });
     });
   const lineEnd = fc.constantFrom("\n", "\n", "\n", "\r\n", "\r");
   const event = fc.oneof(

@@ -2,7 +2,7 @@
 // shape is known by its bytes, every other goes through sse.ts and stream-events.ts, which decide what
 // it means; completion-stream.test.ts holds that the two ways tell the same.
 import { type EventShapes, newMemo } from "./event-shapes.ts";
-import { createSseScanner, type SseScanner } from "./sse.ts";
+import { SseScanner } from "./sse.ts";
 import { readStreamEvent, type StreamEvent } from "./stream-events.ts";
 
 export interface CompletionListener {
@@ -32,7 +32,7 @@ export class CompletionStream {
     this.#listener = listener;
     this.#shapes = shapes;
     this.#text = text;
-    this.#scanner = createSseScanner((event) => {
+    this.#scanner = new SseScanner((event) => {
       const meaning = readStreamEvent(event);
       this.#lesson = meaning;
       this.#tell(meaning, event.closed);

@@ -98,6 +98,11 @@ const cases: readonly (readonly [string, string, Partial<Response>])[] = [
   ],
   ["HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na", { body: "a", keepsAlive: false }],
   [
+    "sizes of seven digits and more",
+    `${chunked}0000005\r\nhello\r\n00000001\r\n \r\n000000000005\r\nworld\r\n0\r\n\r\n`,
+    { body: "hello world" },
+  ],
+  [
     "HTTP/1.0 that stays",
     "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\na",
     { body: "a" },
@@ -159,6 +164,31 @@ describe("ResponseParser", () => {
       ),
       { numRuns: 300, seed: 7 },
     );
+  });
+
+  it("tells of broken chunks, read whole, what it tells when they come byte by byte", () => {
+    const change = fc.tuple(fc.nat(), fc.uint8Array({ maxLength: 2 }), fc.nat(2));
+    const data = fc.string({ unit: fc.constantFrom("a", "\r", "\n", "0", "5"), minLength: 1 });
+    let faults = 0;
+    fc.assert(
+      fc.property(fc.array(data), fc.array(change, { maxLength: 2 }), (chunks, changes) => {
+        let body = Buffer.from(
+          `${chunks.map((text) => `${text.length.toString(16)}\r\n${text}\r\n`).join("")}0\r\n\r\n`,
+        );
+        for (const [at, put, lost] of changes) {
+          const place = at % body.length;
+          body = Buffer.concat([body.subarray(0, place), put, body.subarray(place + lost)]);
+          if (body.length === 0) return;
+        }
+        const bytes = Buffer.concat([Buffer.from(chunked), body]);
+        const { heads, body: told, isComplete, keepsAlive, fault } = parse([bytes]);
+        if (fault !== undefined) faults += 1;
+        const byByte = parse(Array.from(bytes, (byte) => Buffer.of(byte)));
+        expect(byByte).toMatchObject({ heads, body: told, isComplete, keepsAlive, fault });
+      }),
+      { numRuns: 500, seed: 11 },
+    );
+    expect(faults).toBeGreaterThan(100);
   });
 
   it.each([

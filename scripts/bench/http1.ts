@@ -115,7 +115,10 @@ export class ResponseParser {
     while (at < to) {
       switch (this.#state) {
         case inChunkSize:
-          at = this.#readChunkSize(bytes, at, to);
+          at =
+            this.#digits === 0
+              ? this.#readChunks(bytes, at, to)
+              : this.#readChunkSize(bytes, at, to);
           break;
         case inChunk: {
           const end = Math.min(to, at + this.#left);
@@ -189,6 +192,37 @@ export class ResponseParser {
     this.#transferEncoding = undefined;
     this.#connection = "";
     this.#keepAliveS = undefined;
+  }
+
+  /**
+   * Hands over the chunks that lie here whole, as most do, without a change of state for each of their
+   * parts; goes on with the size of the first that is cut, the last, or out of the ordinary.
+   */
+  #readChunks(bytes: Buffer, from: number, to: number): number {
+    let at = from;
+    for (;;) {
+      let size = 0;
+      let line = at;
+      for (; line < to && line < at + 7; line += 1) {
+        const digit = hexDigits[bytes[line] ?? 0] ?? -1;
+        if (digit < 0) break;
+        size = (size << 4) | digit;
+      }
+      const begin = line + 2;
+      const end = begin + size;
+      if (
+        size === 0 ||
+        end + 2 > to ||
+        bytes[line] !== cr ||
+        bytes[line + 1] !== lf ||
+        bytes[end] !== cr ||
+        bytes[end + 1] !== lf
+      )
+        return this.#readChunkSize(bytes, at, to);
+      this.#listener.onBody(bytes, begin, end);
+      if (this.#state !== inChunkSize) return end;
+      at = end + 2;
+    }
   }
 
   #readChunkSize(bytes: Buffer, from: number, to: number): number {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createSseScanner } from "./sse.ts";
+import { SseScanner } from "./sse.ts";
 
 interface TextEvent {
   readonly data: string | undefined;
@@ -13,7 +13,7 @@ interface TextEvent {
 
 function scan(chunks: readonly Uint8Array[]): TextEvent[] {
   const events: TextEvent[] = [];
-  const scanner = createSseScanner(({ data, type, error, closed }) => {
+  const scanner = new SseScanner(({ data, type, error, closed }) => {
     events.push({ data: data?.toString(), type, error: error?.toString(), closed });
   });
   for (const chunk of chunks) {
@@ -76,7 +76,7 @@ function cutAt(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return places.slice(1).map((end, i) => bytes.subarray(places[i], end));
 }
 
-describe("createSseScanner", () => {
+describe("SseScanner", () => {
   it("ends lines at LF, CRLF and CR, mixed", () => {
     expect(dataOf("data: a\n\ndata: b\r\n\r\ndata: c\r\rdata: d\n\r\n")).toEqual([
       "a",
@@ -88,7 +88,7 @@ describe("createSseScanner", () => {
 
   it("takes a CR that ends a chunk as a whole line end, at once", () => {
     const seen: string[] = [];
-    const scanner = createSseScanner(({ data }) => seen.push(String(data)));
+    const scanner = new SseScanner(({ data }) => seen.push(String(data)));
     scanner.push(Buffer.from("data: a\r\n\r"));
     expect(seen).toEqual(["a"]);
     scanner.push(Buffer.from("\ndata: b\n\n"));
@@ -193,7 +193,7 @@ function streamsIn(folder: string): string[] {
     .map((name) => folder + name);
 }
 
-describe("createSseScanner on streams of real servers", () => {
+describe("SseScanner on streams of real servers", () => {
   const check = (path: string): void => {
     const bytes = readFileSync(path);
     const whole = scan([bytes]);

@@ -13,22 +13,6 @@ export interface SseEvent {
   readonly closed: boolean;
 }
 
-export interface SseScanner {
-  /** Takes the next bytes; calls back once for each event that they close. */
-  push(chunk: Uint8Array): void;
-  /**
-   * Takes bytes up to and with the first blank line, or all of them; returns how many it took. Calls
-   * back at most once.
-   */
-  next(chunk: Uint8Array): number;
-  /** Nothing is open: the next byte begins an event. */
-  readonly atBoundary: boolean;
-  /** The caller has read a whole event by other means; only at a boundary. */
-  skip(): void;
-  /** The stream ended: hands over an event that no blank line closed, if there is one. */
-  end(): void;
-}
-
 const lf = 10;
 const cr = 13;
 const space = 32;
@@ -40,79 +24,58 @@ const colon = 58;
  * `retry` ignored. Two things differ on purpose: an `error` field is kept, and an event that the end
  * of the stream left open is handed over, marked, because servers forget the last blank line.
  *
- * @param onEvent called within `push` and `end`; its event holds views that die with the call
+ * A class, so that the scanners of all streams are one shape of object to the compiler: `atBoundary`
+ * is asked for every event.
  */
-export function createSseScanner(onEvent: (event: SseEvent) => void): SseScanner {
-  // A line that the last chunk left unfinished; grows by doubling, so long lines stay linear.
-  let carry = Buffer.allocUnsafe(256);
-  let carried = 0;
-  // A CR ended the last line: an LF that follows belongs to it.
-  let afterCr = false;
-  let atStart = true;
+export class SseScanner {
+  readonly #onEvent: (event: SseEvent) => void;
+  /** A line that the last chunk left unfinished; grows by doubling, so long lines stay linear. */
+  #carry = Buffer.allocUnsafe(256);
+  #carried = 0;
+  /** A CR ended the last line: an LF that follows belongs to it. */
+  #afterCr = false;
+  #atStart = true;
 
-  let data: Buffer | undefined;
-  let dataIsView = false;
-  let error: Buffer | undefined;
-  let type = "";
+  #data: Buffer | undefined;
+  #dataIsView = false;
+  #error: Buffer | undefined;
+  #type = "";
 
-  const keep = (bytes: Uint8Array): void => {
-    if (carried + bytes.length > carry.length) {
-      const wider = Buffer.allocUnsafe(Math.max(carry.length * 2, carried + bytes.length));
-      carry.copy(wider, 0, 0, carried);
-      carry = wider;
-    }
-    carry.set(bytes, carried);
-    carried += bytes.length;
-  };
+  /** @param onEvent called within `push`, `next` and `end`; its event holds views that die with the call */
+  constructor(onEvent: (event: SseEvent) => void) {
+    this.#onEvent = onEvent;
+  }
 
-  const emit = (closed: boolean): void => {
-    if (data !== undefined || error !== undefined) onEvent({ data, type, error, closed });
-    data = undefined;
-    error = undefined;
-    type = "";
-  };
+  /** Nothing is open: the next byte begins an event. */
+  get atBoundary(): boolean {
+    return (
+      this.#carried === 0 &&
+      this.#data === undefined &&
+      this.#error === undefined &&
+      this.#type === ""
+    );
+  }
 
-  /** Answers whether it was the blank line that closes an event. */
-  const readLine = (line: Buffer, isView: boolean): boolean => {
-    const text = atStart ? withoutByteOrderMark(line) : line;
-    atStart = false;
-    if (text.length === 0) {
-      emit(true);
-      return true;
-    }
-    const end = text.indexOf(colon);
-    if (end === 0) return false;
-    const name = (end === -1 ? text : text.subarray(0, end)).toString("latin1");
-    const value = end === -1 ? text.subarray(text.length) : valueFrom(text, end + 1);
-    if (name === "data") {
-      if (data === undefined) {
-        data = isView ? value : Buffer.from(value);
-        dataIsView = isView;
-      } else {
-        data = Buffer.concat([data, newline, value]);
-        dataIsView = false;
-      }
-    } else if (name === "event") {
-      type = value.toString("utf8");
-    } else if (name === "error") {
-      error = Buffer.from(value);
-    }
-    return false;
-  };
+  /** The caller has read a whole event by other means; only at a boundary. */
+  skip(): void {
+    this.#atStart = false;
+    this.#afterCr = false;
+  }
 
-  const endLine = (rest: Buffer): boolean => {
-    if (carried === 0) return readLine(rest, true);
-    keep(rest);
-    const line = carry.subarray(0, carried);
-    carried = 0;
-    return readLine(line, false);
-  };
+  /** Takes the next bytes; calls back once for each event that they close. */
+  push(chunk: Uint8Array): void {
+    for (let from = 0; from < chunk.length; ) from += this.next(chunk.subarray(from));
+  }
 
-  const next = (chunk: Uint8Array): number => {
+  /**
+   * Takes bytes up to and with the first blank line, or all of them; returns how many it took. Calls
+   * back at most once.
+   */
+  next(chunk: Uint8Array): number {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let from = 0;
-    if (afterCr && bytes.length > 0) {
-      afterCr = false;
+    if (this.#afterCr && bytes.length > 0) {
+      this.#afterCr = false;
       if (bytes[0] === lf) from = 1;
     }
     let nextCr = bytes.indexOf(cr, from);
@@ -120,42 +83,88 @@ export function createSseScanner(onEvent: (event: SseEvent) => void): SseScanner
     while (nextCr !== -1 || nextLf !== -1) {
       const crFirst = nextCr !== -1 && (nextLf === -1 || nextCr < nextLf);
       const end = crFirst ? nextCr : nextLf;
-      const isBlank = endLine(bytes.subarray(from, end));
+      const isBlank = this.#endLine(bytes.subarray(from, end));
       from = end + 1;
       if (crFirst) {
-        if (from === bytes.length) afterCr = true;
+        if (from === bytes.length) this.#afterCr = true;
         else if (bytes[from] === lf) from += 1;
         nextCr = bytes.indexOf(cr, from);
       }
       if (isBlank) return from;
       if (nextLf !== -1 && nextLf < from) nextLf = bytes.indexOf(lf, from);
     }
-    if (from < bytes.length) keep(bytes.subarray(from));
+    if (from < bytes.length) this.#keep(bytes.subarray(from));
     // The read buffer is not ours to hold: an open event takes its bytes along.
-    if (dataIsView && data !== undefined) {
-      data = Buffer.from(data);
-      dataIsView = false;
+    if (this.#dataIsView && this.#data !== undefined) {
+      this.#data = Buffer.from(this.#data);
+      this.#dataIsView = false;
     }
     return bytes.length;
-  };
+  }
 
-  return {
-    next,
-    push(chunk) {
-      for (let from = 0; from < chunk.length; ) from += next(chunk.subarray(from));
-    },
-    get atBoundary() {
-      return carried === 0 && data === undefined && error === undefined && type === "";
-    },
-    skip() {
-      atStart = false;
-      afterCr = false;
-    },
-    end() {
-      if (carried > 0) endLine(empty);
-      emit(false);
-    },
-  };
+  /** The stream ended: hands over an event that no blank line closed, if there is one. */
+  end(): void {
+    if (this.#carried > 0) this.#endLine(empty);
+    this.#emit(false);
+  }
+
+  #keep(bytes: Uint8Array): void {
+    if (this.#carried + bytes.length > this.#carry.length) {
+      const wider = Buffer.allocUnsafe(
+        Math.max(this.#carry.length * 2, this.#carried + bytes.length),
+      );
+      this.#carry.copy(wider, 0, 0, this.#carried);
+      this.#carry = wider;
+    }
+    this.#carry.set(bytes, this.#carried);
+    this.#carried += bytes.length;
+  }
+
+  #emit(closed: boolean): void {
+    const data = this.#data;
+    const error = this.#error;
+    if (data !== undefined || error !== undefined)
+      this.#onEvent({ data, type: this.#type, error, closed });
+    this.#data = undefined;
+    this.#error = undefined;
+    this.#type = "";
+  }
+
+  #endLine(rest: Buffer): boolean {
+    if (this.#carried === 0) return this.#readLine(rest, true);
+    this.#keep(rest);
+    const line = this.#carry.subarray(0, this.#carried);
+    this.#carried = 0;
+    return this.#readLine(line, false);
+  }
+
+  /** Answers whether it was the blank line that closes an event. */
+  #readLine(line: Buffer, isView: boolean): boolean {
+    const text = this.#atStart ? withoutByteOrderMark(line) : line;
+    this.#atStart = false;
+    if (text.length === 0) {
+      this.#emit(true);
+      return true;
+    }
+    const end = text.indexOf(colon);
+    if (end === 0) return false;
+    const name = (end === -1 ? text : text.subarray(0, end)).toString("latin1");
+    const value = end === -1 ? text.subarray(text.length) : valueFrom(text, end + 1);
+    if (name === "data") {
+      if (this.#data === undefined) {
+        this.#data = isView ? value : Buffer.from(value);
+        this.#dataIsView = isView;
+      } else {
+        this.#data = Buffer.concat([this.#data, newline, value]);
+        this.#dataIsView = false;
+      }
+    } else if (name === "event") {
+      this.#type = value.toString("utf8");
+    } else if (name === "error") {
+      this.#error = Buffer.from(value);
+    }
+    return false;
+  }
 }
 
 const newline = Buffer.from("\n");

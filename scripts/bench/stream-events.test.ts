@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { createSseScanner } from "./sse.ts";
+import { SseScanner } from "./sse.ts";
 import { readStreamEvent, type StreamEvent } from "./stream-events.ts";
 
 function eventsOf(bytes: Uint8Array): StreamEvent[] {
   const events: StreamEvent[] = [];
-  const scanner = createSseScanner((event) => events.push(readStreamEvent(event)));
+  const scanner = new SseScanner((event) => events.push(readStreamEvent(event)));
   scanner.push(bytes);
   scanner.end();
   return events;
