@@ -184,8 +184,8 @@ function checkCalibration(
         en: "error p99 up to 5 ms, CPU up to 80 %",
       },
       mend: {
-        zh: "在空闲的机器上重新校准（benchbook calibrate），增加 client.threads，或减小负载",
-        en: "calibrate again on an idle machine (benchbook calibrate), raise client.threads, or lower the load",
+        zh: "在空闲的机器上重新校准（benchbook calibrate），有空闲核时设 client.poll: true，增加 client.threads，或减小负载",
+        en: "calibrate again on an idle machine (benchbook calibrate), set client.poll: true where a core is free, raise client.threads, or lower the load",
       },
       evidence: {
         calibratedStreams: load.streams,
@@ -272,8 +272,8 @@ function checkTooNarrow(
       },
       expected: { zh: "半宽不小于仪器误差", en: "half-widths of at least the instrument's error" },
       mend: {
-        zh: "读数时以仪器误差为准；在更空闲的机器上测量误差更小",
-        en: "read them with the instrument's error; on a machine with idle cores it is smaller",
+        zh: "读数时以仪器误差为准；机器更空闲，或有空闲核时设 client.poll: true，误差更小",
+        en: "read them with the instrument's error; it is smaller on an idle machine, and with client.poll: true where a core is free",
       },
       evidence: { narrow: narrow.map(({ key }) => key).join(" ") },
     }),

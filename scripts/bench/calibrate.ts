@@ -14,6 +14,7 @@ export interface CalibrationPass {
   readonly pace: "uniform" | "burst";
   readonly load: CalibrationLoad;
   readonly threads: number;
+  readonly poll: boolean;
   /** How long requests that count are sent. */
   readonly seconds: number;
   readonly signal: AbortSignal;
@@ -46,6 +47,7 @@ export async function runPass({
   pace,
   load: { streams, ratePerS },
   threads,
+  poll,
   seconds,
   signal,
 }: CalibrationPass): Promise<PassErrors> {
@@ -65,6 +67,7 @@ export async function runPass({
         measured: { kind: "duration", durationMs: seconds * 1000 },
       },
       threads,
+      poll,
       signal,
     });
     return errorsOf(told, await server.log());
@@ -93,6 +96,7 @@ export async function runFlood({
         measured: { kind: "count", requests: 2 * streams },
       },
       threads,
+      poll: false,
       signal,
     });
     const measured = records.filter(({ phase }) => phase === "measured");
@@ -132,6 +136,7 @@ async function driveAll({
   batch,
   load,
   threads,
+  poll,
   signal,
 }: {
   readonly server: PacedServer;
@@ -142,6 +147,7 @@ async function driveAll({
     readonly measured: Parameters<typeof driveInThreads>[0]["measured"];
   };
   readonly threads: number;
+  readonly poll: boolean;
   readonly signal: AbortSignal;
 }): Promise<Told> {
   const zeroMs = nowMs();
@@ -167,7 +173,7 @@ async function driveAll({
       batches: [batch],
       maker: undefined,
     },
-    { threads },
+    { threads, poll },
   );
   for (;;) {
     const step = await driving.next();

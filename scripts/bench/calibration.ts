@@ -24,6 +24,8 @@ export interface Calibration {
   readonly tool: string;
   readonly load: CalibrationLoad;
   readonly threads: number;
+  /** Whether they polled; absent in a calibration of before polling could be asked for. */
+  readonly poll?: boolean;
   /** How long each of the two passes measured. */
   readonly seconds: number;
   /** Events that were held to the truth, in both passes. */
@@ -40,7 +42,7 @@ export interface Calibration {
   readonly startLag: ErrorQuantiles;
   /** Events per second that the client took as fast as it could, all threads together. */
   readonly eventsPerS: number;
-  /** Of one core, the busiest thread's, at the load; the higher of both passes. */
+  /** Of one core, the busiest thread's, at the load; the higher of both passes. Of threads that poll: see `ClientReading`. */
   readonly cpuShare: number;
   /** Share of events that came in one read with the one before, at phases of their own. */
   readonly coalescedShare: number;

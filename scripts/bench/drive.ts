@@ -62,7 +62,7 @@ export interface OpenDrive {
   start(
     options: { readonly zeroMs: number } & Pick<
       LoadOptions,
-      "onRecord" | "share" | "memory" | "tellOthers"
+      "onRecord" | "share" | "memory" | "tellOthers" | "startMeter"
     >,
   ): RunningLoad;
   /** Closes every connection; what is in flight is cancelled. */

@@ -95,7 +95,7 @@ export interface WatchEnd {
 export interface ClientReading {
   /** Threads that shared the streams. */
   readonly threads: number;
-  /** Of one core. */
+  /** Of one core; of a thread that polls, the share of the time in which it had something to do. */
   readonly cpuShare: number;
   /** Of the time: ready to run, and no core was free; absent where the host does not tell. */
   readonly cpuWaitShare?: number;

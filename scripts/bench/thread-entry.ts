@@ -2,17 +2,18 @@
 // records in batches. It does nothing else, so that nothing else delays its time stamps.
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { redactText } from "../environment/redact.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { batchedSource } from "../workload/request-batch.ts";
 import type { RequestSource } from "../workload/requests.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { openDrive } from "./drive.ts";
 import type { LoadProgress } from "./load.ts";
+import { startPolling } from "./polling.ts";
 import { packRecords } from "./record-batch.ts";
 import type { RequestRecord } from "./request-record.ts";
+import { startSelfMeter, threadCpu } from "./self-meter.ts";
 import type { FromThread, ThreadTask, ToThread } from "./thread-messages.ts";
 import { warmUpClient } from "./warm-up.ts";
 
@@ -65,8 +66,14 @@ async function runThread(port: MessagePort, task: ThreadTask): Promise<void> {
     // What start-up left behind is not to be collected in the window.
     collectGarbage();
     post({ kind: "ready" });
+    const zeroMs = await go;
+    const polling = task.poll ? startPolling() : undefined;
     const running = drive.start({
-      zeroMs: await go,
+      zeroMs,
+      ...(polling && {
+        // The kernel's count of a thread that never sleeps is always a whole core.
+        startMeter: () => startSelfMeter(() => ({ ...threadCpu(), usedMs: polling.busyMs() })),
+      }),
       share: task.share,
       memory: task.memory,
       tellOthers: () => {
@@ -77,7 +84,10 @@ async function runThread(port: MessagePort, task: ThreadTask): Promise<void> {
     poke = () => {
       running.poke();
     };
-    const end = await running.ended.finally(outbox.close);
+    const end = await running.ended.finally(() => {
+      polling?.stop();
+      outbox.close();
+    });
     post({ kind: "ended", end });
   } finally {
     await drive.close();
@@ -145,12 +155,6 @@ function createOutbox(
       flush();
     },
   };
-}
-
-/** Node's own collector, which has to be asked for by flag; does nothing where that can't be had. */
-function collectGarbage(): void {
-  setFlagsFromString("--expose-gc");
-  runInNewContext("globalThis.gc?.()");
 }
 
 if (parentPort !== null) {

@@ -10,6 +10,8 @@ export interface ThreadTask {
   /** Everything of a drive that can be sent: its requests, signal and zero follow as messages. */
   readonly input: Omit<DriveInput, "source" | "signal" | "onProgress" | "zeroMs">;
   readonly share: LoadShare;
+  /** Whether the thread never sleeps while it drives. */
+  readonly poll: boolean;
   /** Shared by all threads of the trial. */
   readonly memory: SharedArrayBuffer;
   /** int32 [threads]: each thread's highest request asked for, plus 1. */

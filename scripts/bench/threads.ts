@@ -26,14 +26,17 @@ export interface ThreadedDriveInput extends Omit<DriveInput, "source"> {
 export interface ThreadsOptions {
   /** At least 1. */
   readonly threads: number;
-  /** Made ahead when this share of what is made was dispatched. */
-  readonly refillAt?: number;
+  /** Whether they never sleep: each takes a core, and none has to be woken. Default: they sleep. */
+  readonly poll?: boolean;
   /** The program of a thread. */
   readonly entry?: string;
 }
 
 /** How often the main thread looks whether requests run short. */
 const refillEveryMs = 20;
+
+/** So many requests ahead are enough for any load, however long it is; more would take time from it. */
+const mostAhead = 4096;
 
 /** The thread's program: the built one, also for whoever runs the sources. */
 const builtEntry = join(packageRoot, "dist/bench/thread-entry.js");
@@ -47,7 +50,7 @@ const builtEntry = join(packageRoot, "dist/bench/thread-entry.js");
  */
 export async function* driveInThreads(
   input: ThreadedDriveInput,
-  { threads: count, refillAt = 0.7, entry = builtEntry }: ThreadsOptions,
+  { threads: count, poll = false, entry = builtEntry }: ThreadsOptions,
 ): AsyncGenerator<RequestRecord, DriveSummary, undefined> {
   const { batches, maker, signal, onProgress, zeroMs: givenZeroMs, ...sendable } = input;
   const records = createQueue<RequestRecord>();
@@ -77,7 +80,7 @@ export async function* driveInThreads(
   const threads = Array.from({ length: count }, (_, thread): ClientThread => {
     const own = startThread(
       entry,
-      { input: sendable, share: { thread, threads: count }, memory, asked },
+      { input: sendable, share: { thread, threads: count }, poll, memory, asked },
       {
         onRecords: (some) => {
           for (const record of some) records.put(record);
@@ -99,7 +102,7 @@ export async function* driveInThreads(
   const stopRefill = keepRequestsAhead({
     batches,
     maker,
-    refillAt,
+    reserve: (made) => reserveOf(input, made),
     asked,
     onBatch: (batch) => {
       everyone({ kind: "batch", batch });
@@ -231,16 +234,31 @@ function startThread(entry: string, task: ThreadTask, listener: ThreadListener):
   };
 }
 
+/**
+ * Requests that must be ahead. A counted cohort comes with two fillers a stream, and half of them
+ * will do: making more than is needed takes time from the measured window.
+ */
+function reserveOf(
+  { load, measured, batches }: Pick<ThreadedDriveInput, "load" | "measured" | "batches">,
+  made: number,
+): number {
+  const isAlone = batches.every(({ turns }) => turns === 1);
+  return load.kind === "concurrency" && measured.kind === "count" && isAlone
+    ? load.concurrency
+    : Math.min(mostAhead, 0.3 * made);
+}
+
 /** Hands out what was made, and has more made before the load needs it. Returns how to stop that. */
 function keepRequestsAhead({
   batches,
   maker,
-  refillAt,
+  reserve,
   asked,
   onBatch,
   onFailure,
 }: Pick<ThreadedDriveInput, "batches" | "maker"> & {
-  readonly refillAt: number;
+  /** Requests ahead below which more are made, of so many that were made. */
+  readonly reserve: (made: number) => number;
   readonly asked: SharedArrayBuffer;
   readonly onBatch: (batch: RequestBatch) => void;
   readonly onFailure: (error: unknown) => void;
@@ -260,7 +278,7 @@ function keepRequestsAhead({
   const refill = async (from: RequestMaker["make"]): Promise<void> => {
     isMaking = true;
     try {
-      const batch = await from(made, Math.max(64, Math.ceil(firstMade / 2)));
+      const batch = await from(made, Math.min(mostAhead, Math.max(64, Math.ceil(firstMade / 2))));
       if (!stopped) take(batch);
     } catch (error) {
       if (!stopped) onFailure(error);
@@ -269,7 +287,8 @@ function keepRequestsAhead({
     }
   };
   const timer = setInterval(() => {
-    const isEnough = Math.max(...highest) < refillAt * made;
+    const ahead = made - Math.max(...highest);
+    const isEnough = ahead > reserve(made);
     const isAll = total !== undefined && made >= total;
     if (maker === undefined || isMaking || isEnough || isAll) return;
     void refill((from, size) => maker.make(from, size));

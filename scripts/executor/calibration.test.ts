@@ -44,9 +44,11 @@ describe("calibrationLoadOf", () => {
 describe("threadsFor", () => {
   it("is what the experiment says, or the calibration, and never more than there are streams", () => {
     const load = concurrency(2).load;
-    expect(threadsFor(load, { threads: "auto", calibrate: true }, undefined)).toBe(1);
-    expect(threadsFor(load, { threads: 4, calibrate: true }, undefined)).toBe(2);
-    expect(threadsFor(concurrency(9).load, { threads: 4, calibrate: true }, undefined)).toBe(4);
+    const auto = { threads: "auto", poll: false, calibrate: true } as const;
+    const four = { threads: 4, poll: true, calibrate: true } as const;
+    expect(threadsFor(load, auto, undefined)).toEqual({ threads: 1, poll: false });
+    expect(threadsFor(load, four, undefined)).toEqual({ threads: 2, poll: true });
+    expect(threadsFor(concurrency(9).load, four, undefined)).toEqual({ threads: 4, poll: true });
   });
 });
 
@@ -55,6 +57,7 @@ describe("calibrationForRun", () => {
     const calibration = await calibrateClient({
       load: { streams: 64, ratePerS: 30 },
       threads: 1,
+      poll: false,
       seconds: 0.1,
       tool,
       signal,
@@ -79,7 +82,7 @@ describe("calibrationForRun", () => {
     const { plan } = caseHeader("run");
     const experiment = {
       ...plan.experiment,
-      client: { threads: "auto", calibrate: false },
+      client: { threads: "auto", poll: false, calibrate: false },
     } as const;
     const talk = (): void => undefined;
     expect(

@@ -65,7 +65,7 @@ async function stage(
     run: "run",
     leg: 1,
     requestFolder: project.root,
-    clientThreads: () => 1,
+    clientThreads: () => ({ threads: 1 }),
     gpus: {
       async *watch() {
         yield* await Promise.resolve([]);

@@ -22,6 +22,11 @@ export interface LocalExecutor {
   /** Runs one start. Trials that an engine's death left over are tried once more on a restart. */
   runStart(start: PlannedStart, options: StartOptions): AsyncGenerator<StartEvent>;
   /**
+   * Stops the variant's engine if it was kept: no start of it is to come after all.
+   * @returns how it ended, if it died since its last start
+   */
+  release(variant: string): Promise<string | undefined>;
+  /**
    * Stops engines that were kept.
    * @returns by variant, how those ended that had died since their last start
    */
@@ -54,7 +59,7 @@ export interface LocalExecutorOptions {
   /** Where requests go that are too large for memory. */
   readonly requestFolder: string;
   /** Client threads that drive a load. */
-  readonly clientThreads: (load: Trial["load"]) => number;
+  readonly clientThreads: (load: Trial["load"]) => TrialContext["clientThreads"];
   readonly launch?: typeof startEngine;
 }
 
@@ -243,6 +248,15 @@ export function createLocalExecutor(options: LocalExecutorOptions): LocalExecuto
 
   return {
     runStart,
+    release: async (variant) => {
+      const dead = lost.get(variant);
+      const engine = kept.get(variant) ?? dead?.engine;
+      // From here on its end is no death.
+      kept.delete(variant);
+      lost.delete(variant);
+      await engine?.stop();
+      return dead?.detail;
+    },
     close: async () => {
       const living = [...kept.values()];
       // From here on their end is no death.

@@ -1,12 +1,14 @@
 // Everything that is wrong with a plan on this machine and can be known before anything starts.
 
 import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { checkEngine } from "../engine/engines.ts";
 import { messageOf, UserError, type UserErrorParts } from "../errors.ts";
 import type { Variant, Workload } from "../experiment/experiment.ts";
 import type { Plan } from "../experiment/plan.ts";
 import { readNotebook } from "../report/notebook-source.ts";
+import { counted } from "../units.ts";
 import { longestRequestTokens, makeRequestSource } from "../workload/prompts.ts";
 import { localTokenizer, tokenizerPath } from "../workload/tokenizer.ts";
 import { checkDatasets } from "./check-datasets.ts";
@@ -26,7 +28,7 @@ export async function preflight(
     variants.map((variant) => checkVariant(plan, variant, { projectRoot, traces })),
   );
   return [
-    ...unsupported(plan),
+    ...checkPolling(plan, availableParallelism()),
     ...checkKeptEngines(plan, variants),
     ...traces.problems,
     ...checks.flat(),
@@ -36,17 +38,20 @@ export async function preflight(
   ];
 }
 
-/** What this version can read and plan but not yet measure. */
-function unsupported({ experiment }: Plan): readonly UserErrorParts[] {
-  const problems: UserErrorParts[] = [];
-  if (experiment.measure.rounds.kind === "until") {
-    problems.push({
-      what: "this version measures a number of rounds that is fixed before the start",
-      where: "measure.rounds",
-      mend: `write rounds: ${experiment.measure.rounds.max}, or say --rounds ${experiment.measure.rounds.max}`,
-    });
-  }
-  return problems;
+/** Threads that never sleep take their cores from everything else on this machine. */
+export function checkPolling(
+  { experiment: { client } }: Pick<Plan, "experiment">,
+  cores: number,
+): readonly UserErrorParts[] {
+  const threads = client.threads === "auto" ? 1 : client.threads;
+  if (!client.poll || threads < cores) return [];
+  return [
+    {
+      what: `client.poll gives each of ${counted(threads, "client thread")} a core of its own, and this machine has ${counted(cores, "core")}: none is left to the rest`,
+      where: "client.poll",
+      mend: cores > 1 ? `threads: ${cores - 1} at most, or poll: false` : "poll: false",
+    },
+  ];
 }
 
 /** What the record will need: better known now than after hours of measuring. */

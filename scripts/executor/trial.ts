@@ -1,6 +1,7 @@
 // One trial on a running engine: prompts, cache policy, snapshots around it, the load with the watches
 // of engine and GPUs beside it.
 import { setTimeout as delay } from "node:timers/promises";
+import { collectGarbage } from "../bench/collect-garbage.ts";
 import type { LoadProgress } from "../bench/load.ts";
 import type {
   DriveSummary,
@@ -9,7 +10,7 @@ import type {
   WatchEnd,
 } from "../bench/request-record.ts";
 import { waitUntilIdle, watchEngine } from "../bench/telemetry.ts";
-import { driveInThreads } from "../bench/threads.ts";
+import { driveInThreads, type ThreadsOptions } from "../bench/threads.ts";
 import { type CacheReset, type RunningEngine, usualPaths } from "../engine/engine.ts";
 import type { GpuReading } from "../environment/gpu-reading.ts";
 import type { GpuWatch } from "../environment/gpu-telemetry.ts";
@@ -28,7 +29,7 @@ import {
 export interface TrialContext extends TrialRequestsContext {
   readonly engine: RunningEngine;
   /** Client threads that drive it. */
-  readonly clientThreads: number;
+  readonly clientThreads: Pick<ThreadsOptions, "threads" | "poll">;
   readonly gpus: Pick<GpuWatch, "watch">;
   /** A light snapshot, as it is now. */
   readonly snapshot: () => Promise<EnvironmentSnapshot>;
@@ -134,6 +135,8 @@ async function* runLoad(
   { experiment, point, workload, engine, tokenizer, gpus, stop, clientThreads }: TrialContext,
   { maker, batch, traceAtMs }: TrialRequests,
 ): AsyncGenerator<StartEvent, LoadOutcome, undefined> {
+  // Making the requests of a long trial leaves as much behind as they take.
+  collectGarbage();
   const abandonment = new AbortController();
   const loadOver = new AbortController();
   const watched = AbortSignal.any([loadOver.signal, stop, abandonment.signal]);
@@ -184,7 +187,7 @@ async function* runLoad(
               latest = value;
             },
           },
-          { threads: clientThreads },
+          clientThreads,
         ),
         (record): LoadEvent => ({ kind: "request", record }),
       );

@@ -94,6 +94,7 @@ export function completeExperiment(
     limits: completeLimits(written.limits ?? {}, fill),
     client: {
       threads: fill("client.threads", written.client?.threads, writtenDefaults.client.threads),
+      poll: fill("client.poll", written.client?.poll, writtenDefaults.client.poll),
       calibrate: fill(
         "client.calibrate",
         written.client?.calibrate,

@@ -210,6 +210,8 @@ export interface Limits {
 export interface ClientSpec {
   /** Threads that share the streams; `auto`: as many as the calibration says that the load needs. */
   readonly threads: number | "auto";
+  /** Whether the threads never sleep, so that no event waits for one to be woken; each takes a core. */
+  readonly poll: boolean;
   /** Whether the client's own error is measured before the run, where it is not known yet. */
   readonly calibrate: boolean;
 }

@@ -183,6 +183,7 @@ const experiment: fc.Arbitrary<Experiment> = fc.record({
   }),
   client: fc.record({
     threads: fc.oneof(fc.constant("auto" as const), count(1, 64)),
+    poll: fc.boolean(),
     calibrate: fc.boolean(),
   }),
   telemetry: fc.record({ gpuMs: durationMs, engineMs: durationMs }),

@@ -86,7 +86,7 @@ describe("the smallest experiment", () => {
         failureCount: undefined,
         trialMs: undefined,
       },
-      client: { threads: "auto", calibrate: true },
+      client: { threads: "auto", poll: false, calibrate: true },
       telemetry: { gpuMs: 1000, engineMs: 1000 },
       environment: { kind: "local" },
       stated: { other: {} },
@@ -355,10 +355,10 @@ describe("quantities", () => {
 
   it("a trial has a limit where one is written, and the client its threads", async () => {
     const { limits, client } = await experimentOf(
-      "limits: { trial: 30 min }\nclient: { threads: 4, calibrate: false }\n",
+      "limits: { trial: 30 min }\nclient: { threads: 4, poll: true, calibrate: false }\n",
     );
     expect(limits.trialMs).toBe(1_800_000);
-    expect(client).toEqual({ threads: 4, calibrate: false });
+    expect(client).toEqual({ threads: 4, poll: true, calibrate: false });
   });
 
   it("what the user states and waives is kept", async () => {

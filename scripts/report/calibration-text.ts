@@ -4,10 +4,10 @@ import { counted, formatNumber } from "../units.ts";
 
 /** "64 streams x 30/s on 1 thread: event error p50 0.050 ms, p99 0.120 ms; ...". */
 export function describeCalibration(calibration: Calibration): string {
-  const { load, threads, event, burst, ttft, eventsPerS, cpuShare } = calibration;
+  const { load, threads, poll, event, burst, ttft, eventsPerS, cpuShare } = calibration;
   const ms = (value: number): string => formatNumber(value, 3);
   return [
-    `${counted(load.streams, "stream")} x ${formatNumber(load.ratePerS, 0)}/s on ${counted(threads, "thread")}: event error p50 ${ms(event.p50Ms)} ms, p99 ${ms(event.p99Ms)} ms`,
+    `${counted(load.streams, "stream")} x ${formatNumber(load.ratePerS, 0)}/s on ${counted(threads, "thread")}${poll === true ? ", polling" : ""}: event error p50 ${ms(event.p50Ms)} ms, p99 ${ms(event.p99Ms)} ms`,
     `in one-step bursts ${ms(burst.p50Ms)} and ${ms(burst.p99Ms)} ms`,
     `TTFT error p99 ${ms(ttft.p99Ms)} ms`,
     `headroom ${formatNumber(eventsPerS / 1e6, 2)} M events/s`,

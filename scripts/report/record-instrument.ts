@@ -30,7 +30,7 @@ const uncalibrated: TextRow = row(
 );
 
 function calibrationRows(calibration: Calibration): readonly TextRow[] {
-  const { load, threads, seconds, events, event, burst, gap, ttft, startLag } = calibration;
+  const { load, threads, poll, seconds, events, event, burst, gap, ttft, startLag } = calibration;
   const rate = formatNumber(load.ratePerS, 0);
   const streams = formatNumber(load.streams, 0);
   const millions = formatNumber(calibration.eventsPerS / 1e6, 2);
@@ -38,8 +38,8 @@ function calibrationRows(calibration: Calibration): readonly TextRow[] {
   return [
     row(
       "calibration",
-      `${streams} 路 × ${rate} 块/s，${threads} 个客户端线程，对照已知真值的服务器，两种节奏各 ${formatNumber(seconds, 1)} s，共 ${formatNumber(events, 0)} 个事件；${calibration.at}，benchbook ${calibration.tool}`,
-      `${streams} streams x ${rate} chunks/s on ${threads} client ${threads === 1 ? "thread" : "threads"}, against a server of known truth, ${formatNumber(seconds, 1)} s at each of two paces, ${formatNumber(events, 0)} events; ${calibration.at}, benchbook ${calibration.tool}`,
+      `${streams} 路 × ${rate} 块/s，${threads} 个客户端线程${poll === true ? "（轮询，每线程独占一核）" : ""}，对照已知真值的服务器，两种节奏各 ${formatNumber(seconds, 1)} s，共 ${formatNumber(events, 0)} 个事件；${calibration.at}，benchbook ${calibration.tool}`,
+      `${streams} streams x ${rate} chunks/s on ${threads} client ${threads === 1 ? "thread" : "threads"}${poll === true ? " (polling, a core each)" : ""}, against a server of known truth, ${formatNumber(seconds, 1)} s at each of two paces, ${formatNumber(events, 0)} events; ${calibration.at}, benchbook ${calibration.tool}`,
     ),
     quantiles("error_event", event, "各路错开", "streams out of step"),
     quantiles("error_burst", burst, "全部流同一步", "all streams in one step"),

@@ -27,7 +27,7 @@ export const writtenDefaults = {
   seed: 1,
   sloPercentile: 90,
   limits: { request: "10 min", stall: "60 s", failures: "1%" },
-  client: { threads: "auto", calibrate: true },
+  client: { threads: "auto", poll: false, calibrate: true },
   telemetry: { gpu: "1 s", engine: "1 s" },
   report: { languages: ["zh", "en"], formats: ["html", "md"], notebook: "test-record" },
 } as const;

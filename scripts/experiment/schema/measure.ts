@@ -203,12 +203,16 @@ export const clientSchema = z
         ),
       )
       .optional(),
+    poll: flag(
+      "The threads never sleep: no event waits until the kernel has woken one. Each takes a whole core; the engine must not need it.",
+      client.poll,
+    ).optional(),
     calibrate: flag(
       "The client's own error is measured before the run, where it is not known yet.",
       client.calibrate,
     ).optional(),
   })
-  .meta(says("a map of threads, calibrate", "The measuring program itself.", [client]));
+  .meta(says("a map of threads, poll, calibrate", "The measuring program itself.", [client]));
 
 export const telemetrySchema = z
   .strictObject({
