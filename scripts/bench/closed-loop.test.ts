@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { numberedRequests, runVirtually, type VirtualLoad } from "../testing/virtual-load.ts";
+import { firstWaveParts, partOfAnswer } from "../workload/first-wave.ts";
 import type { RequestRecord } from "./request-record.ts";
 
 const closed = (concurrency: number) => ({ kind: "concurrency", concurrency }) as const;
@@ -34,6 +35,34 @@ describe("runClosedLoop", () => {
     expect(byIndex(records).map(({ index }) => index)).toEqual(records.map((_, index) => index));
     expect(prompts).toEqual(records.map((_, index) => index));
     expect(mostAtOnce(records)).toBe(3);
+  });
+
+  it("sends a cut first wave as warm-up, once, the same in 1, 2 and 4 threads", async () => {
+    const firstWave = { requests: 4, seed: "trial" };
+    const cut = firstWaveParts(firstWave).map((part) => partOfAnswer(1000, part));
+    const numbered = numberedRequests();
+    const source: typeof numbered = {
+      ...numbered,
+      request: (index) => {
+        const request = numbered.request(index);
+        return request && { ...request, outputTokens: cut[index] ?? 1000 };
+      },
+    };
+    for (const threads of [1, 2, 4]) {
+      const { records } = await runVirtually({
+        input: { load: closed(4), measured: count(12), warmupRequests: 8, source },
+        threads,
+        answerMs: varied,
+      });
+      const told = byIndex(records).map(({ phase, plannedOutputTokens }) => ({
+        phase,
+        plannedOutputTokens,
+      }));
+      expect(told.slice(0, 4)).toEqual(
+        cut.map((plannedOutputTokens) => ({ phase: "warmup", plannedOutputTokens })),
+      );
+      expect(told.slice(4).every((request) => request.plannedOutputTokens === 1000)).toBe(true);
+    }
   });
 
   it("sends the same requests in the same phases in 1, 2 and 4 threads", async () => {

@@ -4,6 +4,7 @@ import { thresholds } from "../audit/thresholds.ts";
 import { trialMetrics } from "../stats/trial-metrics.ts";
 import type { TrialValue } from "../stats/trial-value.ts";
 import {
+  type LongRunOptions,
   type LongRunTruth,
   longRunTruth,
   meanAndError,
@@ -25,19 +26,33 @@ export interface StudiedProtocol extends Protocol {
   readonly name: string;
 }
 
-/** Told against true, as shares of the truth: 0.01 tells 1 % too much. */
+/** The truths of a load. */
+export interface Truths {
+  /** What a protocol is held to: of a closed loop, streams that know nothing of each other. */
+  readonly heldTo: LongRunTruth;
+  /** Shown beside it: streams that began at once. undefined: how they began is soon forgotten. */
+  readonly beside: LongRunTruth | undefined;
+}
+
+/** Told against true, as shares of the truth, with standard errors: 0.01 tells 1 % too much. */
+export interface Deviation {
+  readonly qps: number;
+  readonly qpsError: number;
+  /** undefined: there is no truth. */
+  readonly ttft: number | undefined;
+  readonly ttftError: number | undefined;
+}
+
+/** How far what a protocol tells lies from the truths. */
 export interface Bias {
   readonly load: string;
   readonly protocol: string;
   readonly trials: number;
   /** Requests that a trial sends on average, fillers among them. */
   readonly requestsPerTrial: number;
-  readonly qpsBias: number;
-  readonly qpsError: number;
-  /** undefined: there is no truth. */
-  readonly ttftBias: number | undefined;
-  readonly ttftError: number | undefined;
-  /** Standard deviation of one trial's value, as a share of the truth: what repeating must average out. */
+  readonly heldTo: Deviation;
+  readonly beside: Deviation | undefined;
+  /** Standard deviation of one trial's value, as a share of its mean: what repeating must average out. */
   readonly qpsSpread: number;
   readonly ttftSpread: number;
   /** Trials that a record would call saturated, 0..1; undefined: a closed loop. */
@@ -110,14 +125,30 @@ export function studiedLoads(
   ];
 }
 
+interface TruthOptions {
+  readonly lives: number;
+  readonly seed: string;
+}
+
+/** What a load's protocols are held to, and what is shown beside it. */
+export function truthsOf(load: StudiedLoad, options: TruthOptions): Truths {
+  return {
+    heldTo: truthOf(load, "apart", options),
+    beside:
+      load.load.kind === "concurrency" && load.lengths === "fixed"
+        ? truthOf(load, "at once", options)
+        : undefined,
+  };
+}
+
 /**
  * The truth of a load. Requests of equal lengths keep the distances that the start of a life gave
  * them, so it takes many lives; a queue near its limit forgets slowly, so each is long.
  */
-export function truthOf(
+function truthOf(
   load: StudiedLoad,
-  cutFirstWave: boolean,
-  { lives, seed }: { readonly lives: number; readonly seed: string },
+  start: LongRunOptions["start"],
+  { lives, seed }: TruthOptions,
 ): LongRunTruth {
   const streams = load.load.kind === "concurrency" ? load.load.concurrency : 200;
   const queued = { ...load, load: { kind: "concurrency", concurrency: streams } as const };
@@ -125,16 +156,16 @@ export function truthOf(
     lives,
     // Fewer lives are longer: as many requests in all.
     requestsPerLife: Math.max(4000, 100 * streams) * Math.max(1, 200 / lives),
-    cutFirstWave,
+    start,
     seed: `${seed}/${load.name}`,
   });
 }
 
-/** Repeats trials, each with a seed of its own, until both biases are known to `precision`. */
+/** Repeats trials, each with a seed of its own, until the bias is known to `precision`. */
 export async function biasOf(
   load: StudiedLoad,
   protocol: StudiedProtocol,
-  truth: LongRunTruth,
+  { heldTo, beside }: Truths,
   { error, mostTrials }: Precision,
   seed: string,
 ): Promise<Bias> {
@@ -147,31 +178,49 @@ export async function biasOf(
     const trial = await simulateTrial(load, protocol, ownSeed);
     const { values } = trialMetrics(trial, { percentiles: [], slo: [] });
     const told = toldValue(values.get("qps"));
-    qps.push(told / truth.qps - 1);
-    ttft.push(toldValue(values.get("ttft.mean")) / truth.ttftMs - 1);
+    qps.push(told);
+    ttft.push(toldValue(values.get("ttft.mean")));
     requests += trial.requests.length;
     const offered = values.get("offered_rate");
     if (isValue(offered) && told < thresholds.keptUpShare.value * offered.value) saturated += 1;
     if (qps.length < 20 || (qps.length % 20 > 0 && qps.length < mostTrials)) continue;
-    const qpsMean = meanAndError(qps);
-    const ttftMean = meanAndError(ttft);
-    const bias: Bias = {
+    const means = { qps: meanAndError(qps), ttft: meanAndError(ttft) };
+    const deviation = deviationOf(means, heldTo, load);
+    const isSure = deviation.qpsError <= error && (deviation.ttftError ?? 0) <= error;
+    if (!isSure && qps.length < mostTrials) continue;
+    const spread = ({ mean, error: ofMean }: MeanAndError): number =>
+      (ofMean * Math.sqrt(qps.length)) / mean;
+    return {
       load: load.name,
       protocol: protocol.name,
       trials: qps.length,
       requestsPerTrial: requests / qps.length,
-      qpsBias: qpsMean.mean,
-      qpsError: Math.hypot(qpsMean.error, truth.qpsError),
-      ...(load.isBeyondCapacity
-        ? { ttftBias: undefined, ttftError: undefined }
-        : { ttftBias: ttftMean.mean, ttftError: Math.hypot(ttftMean.error, truth.ttftError) }),
-      qpsSpread: qpsMean.error * Math.sqrt(qps.length),
-      ttftSpread: ttftMean.error * Math.sqrt(qps.length),
+      heldTo: deviation,
+      beside: beside === undefined ? undefined : deviationOf(means, beside, load),
+      qpsSpread: spread(means.qps),
+      ttftSpread: spread(means.ttft),
       saturatedShare: load.load.kind === "rate" ? saturated / qps.length : undefined,
     };
-    const isSure = bias.qpsError <= error && (bias.ttftError ?? 0) <= error;
-    if (isSure || qps.length >= mostTrials) return bias;
   }
+}
+
+type MeanAndError = ReturnType<typeof meanAndError>;
+
+function deviationOf(
+  told: { readonly qps: MeanAndError; readonly ttft: MeanAndError },
+  truth: LongRunTruth,
+  { isBeyondCapacity }: StudiedLoad,
+): Deviation {
+  const qps = {
+    qps: told.qps.mean / truth.qps - 1,
+    qpsError: Math.hypot(told.qps.error / truth.qps, truth.qpsError),
+  };
+  if (isBeyondCapacity) return { ...qps, ttft: undefined, ttftError: undefined };
+  return {
+    ...qps,
+    ttft: told.ttft.mean / truth.ttftMs - 1,
+    ttftError: Math.hypot(told.ttft.error / truth.ttftMs, truth.ttftError),
+  };
 }
 
 function toldValue(value: TrialValue | undefined): number {

@@ -2,6 +2,7 @@
 // continuous-batching server. The real load logic and the real statistics run, in virtual time.
 import { parseArgs } from "node:util";
 import { exitCode, UserError } from "../errors.ts";
+import type { FirstWaveKind, LongRunTruth } from "../testing/batching-load.ts";
 import { formatDuration, formatNumber, nowMs } from "../units.ts";
 import { writeResults } from "./results.ts";
 import { describeTable } from "./table.ts";
@@ -11,15 +12,17 @@ import {
   type StudiedLoad,
   type StudiedProtocol,
   studiedLoads,
-  truthOf,
+  truthsOf,
 } from "./window-bias.ts";
 
 const usage = `npm run bench:window -- [--protocols PATTERN] [--loads PATTERN] [--error 0.3] [--most 4000] [--seed 1]
     [--network MS] [--lives 200]
 
-Bias of the told QPS and mean TTFT at 10, 40 and 200 streams, fixed and varying lengths. Trials are
-repeated until the standard error of a bias is at most --error percent, or --most trials were made.
-PATTERN is a part of a name. --network: delays between client and server vary, exponentially with this
+Bias of the told QPS and mean TTFT at 10, 40 and 200 streams, fixed and varying lengths; the first
+protocol of each load is the product's. It is held to the truth of streams that know nothing of each
+other; with fixed lengths the truth of streams that began at once is shown beside it. Trials are repeated
+until the standard error of a bias is at most --error percent, or --most trials were made.
+PATTERN is a regular expression that a name must match. --network: delays between client and server vary, exponentially with this
 mean, in place of 0.2 ms always. --lives: of the truth; fewer are longer. Writes data/bench/window-study.json.
 `;
 
@@ -34,27 +37,38 @@ interface Options {
   readonly lives: number;
 }
 
-/** What the product does, what most tools do, and changes that might do better. */
+/** What the product does first, then what others do, and changes that might do better. */
 function protocolsFor({ load, lengths }: StudiedLoad): readonly StudiedProtocol[] {
   if (load.kind === "rate") return openProtocols(load.requestRatePerS);
   const perStream = lengths === "fixed" ? 3 : 10;
   const protocol = (
+    firstWave: FirstWaveKind,
     warmup: number,
-    measured: number,
-    { window = "handover", cutFirstWave = false }: Partial<Omit<StudiedProtocol, "name">> = {},
+    { window = "handover", measured = perStream }: ProtocolChange = {},
   ): StudiedProtocol => ({
-    name: `${window}, warm-up ${warmup}c, ${measured}c measured${cutFirstWave ? ", first wave cut" : ""}`,
+    name: `${window}, first wave ${firstWave}, warm-up ${warmup}c, ${measured}c measured`,
     window,
     warmupRequests: warmup * load.concurrency,
     measured: { kind: "count", requests: measured * load.concurrency },
-    cutFirstWave,
+    firstWave,
   });
+  const product = lengths === "fixed" ? "cut" : "whole";
+  const other = lengths === "fixed" ? "whole" : "cut";
   return [
-    ...[2, 1, 3, 4, 6, 8].map((warmup) => protocol(warmup, perStream)),
-    ...[2, 4].map((times) => protocol(2, perStream * times)),
-    ...[1, 2, 3].map((warmup) => protocol(warmup, perStream, { cutFirstWave: true })),
-    ...[0, 2].map((warmup) => protocol(warmup, perStream, { window: "fixed" })),
+    protocol(product, 2),
+    protocol(other, 2),
+    ...[0, 2].map((warmup) => protocol("whole", warmup, { window: "fixed" })),
+    protocol("stratified", 2),
+    ...[1, 3].map((warmup) => protocol(product, warmup)),
+    ...[1, 3, 4, 6, 8].map((warmup) => protocol(other, warmup)),
+    ...[2, 4].map((times) => protocol(product, 2, { measured: perStream * times })),
   ];
+}
+
+interface ProtocolChange {
+  readonly window?: StudiedProtocol["window"];
+  /** Requests per stream. */
+  readonly measured?: number;
 }
 
 /** Measured: what is due in a minute or two. */
@@ -65,7 +79,7 @@ function openProtocols(requestRatePerS: number): readonly StudiedProtocol[] {
       window: "handover" as const,
       warmupRequests: Math.round(warmupS * requestRatePerS),
       measured: { kind: "duration" as const, durationMs: measuredS * 1000 },
-      cutFirstWave: false,
+      firstWave: "whole" as const,
     })),
   );
 }
@@ -78,30 +92,30 @@ async function main(options: Options): Promise<void> {
     networkMs === undefined ? undefined : (random) => -Math.log(1 - random()) * networkMs,
   );
   const studied = [];
-  for (const load of loads.filter(({ name }) => name.includes(options.loads))) {
-    const atOnce = truthOf(load, false, options);
-    const truths =
-      load.load.kind === "rate" ? { atOnce } : { atOnce, apart: truthOf(load, true, options) };
-    for (const [start, truth] of Object.entries(truths)) {
-      talk(
-        `${load.name}, started ${start === "apart" ? "apart" : "at once"}: ` +
-          `${formatNumber(truth.qps, 3)} requests/s (error ${percent(truth.qpsError)}), ` +
-          `mean TTFT ${formatNumber(truth.ttftMs, 1)} ms (error ${percent(truth.ttftError)})`,
-      );
-    }
+  for (const load of loads.filter(({ name }) => new RegExp(options.loads).test(name))) {
+    const truths = truthsOf(load, options);
+    if (truths.beside !== undefined) tellTruth(`${load.name}, begun at once`, truths.beside);
+    tellTruth(`${load.name}, begun apart`, truths.heldTo);
     const biases: Bias[] = [];
     for (const protocol of protocolsFor(load)) {
-      if (!protocol.name.includes(options.protocols)) continue;
-      const truth = (protocol.cutFirstWave ? truths.apart : undefined) ?? atOnce;
-      const bias = await biasOf(load, protocol, truth, precision, options.seed);
+      if (!new RegExp(options.protocols).test(protocol.name)) continue;
+      const bias = await biasOf(load, protocol, truths, precision, options.seed);
       biases.push(bias);
-      talk(`  ${protocol.name}: QPS ${percent(bias.qpsBias)}, TTFT ${percent(bias.ttftBias)}`);
+      const { qps, ttft } = bias.heldTo;
+      talk(`  ${protocol.name}: QPS ${percent(qps)}, TTFT ${percent(ttft)}`);
     }
     studied.push({ load: load.name, truths, biases });
   }
   talk(`wrote ${writeResults("window-study", { ...options, studied })}`);
   process.stdout.write(tableOf(studied.flatMap(({ biases }) => biases)));
   talk(`took ${formatDuration(nowMs() - startedAtMs)}`);
+}
+
+function tellTruth(name: string, { qps, qpsError, ttftMs, ttftError }: LongRunTruth): void {
+  talk(
+    `${name}: ${formatNumber(qps, 3)} requests/s (error ${percent(qpsError)}), ` +
+      `mean TTFT ${formatNumber(ttftMs, 1)} ms (error ${percent(ttftError)})`,
+  );
 }
 
 function tableOf(biases: readonly Bias[]): string {
@@ -113,6 +127,8 @@ function tableOf(biases: readonly Bias[]): string {
       "± SE",
       "mean TTFT bias",
       "± SE",
+      "against streams begun at once: QPS",
+      "mean TTFT",
       "sd of a trial, QPS",
       "TTFT",
       "requests",
@@ -122,10 +138,12 @@ function tableOf(biases: readonly Bias[]): string {
     ...biases.map((bias) => [
       bias.load,
       bias.protocol,
-      percent(bias.qpsBias),
-      percent(bias.qpsError),
-      percent(bias.ttftBias),
-      percent(bias.ttftError),
+      percent(bias.heldTo.qps),
+      percent(bias.heldTo.qpsError),
+      percent(bias.heldTo.ttft),
+      percent(bias.heldTo.ttftError),
+      percent(bias.beside?.qps),
+      percent(bias.beside?.ttft),
       percent(bias.qpsSpread),
       percent(bias.ttftSpread),
       formatNumber(bias.requestsPerTrial, 0),

@@ -1,7 +1,7 @@
 // The requests of one trial: who makes them, how many are there before it begins, and when those of a
 // trace are due.
 import { join } from "node:path";
-import type { EngineEndpoint, RunningEngine } from "../engine/engine.ts";
+import type { EngineEndpoint, EngineFacts } from "../engine/engine.ts";
 import { probeJson } from "../engine/http.ts";
 import type { Experiment, Workload } from "../experiment/experiment.ts";
 import type { Point, Trial } from "../experiment/plan.ts";
@@ -27,7 +27,10 @@ export interface TrialRequestsContext {
   readonly experiment: Experiment;
   readonly point: Point;
   readonly workload: Workload;
-  readonly engine: Pick<RunningEngine, "endpoint" | "facts">;
+  readonly engine: {
+    readonly endpoint: EngineEndpoint;
+    readonly facts: Pick<EngineFacts, "maxModelLen">;
+  };
   readonly tokenizer: PromptTokenizer;
   /** Tells its prompts from those that a living engine has seen before; empty for a fresh one. */
   readonly promptSalt: string;
@@ -59,6 +62,11 @@ export async function requestsOfTrial(
       projectRoot,
       longestTokens: engine.facts.maxModelLen,
       trace,
+      // Seeded without the salt: compared variants are cut alike, whatever servers they share.
+      firstWave:
+        point.firstWave === "cut" && load.kind === "concurrency"
+          ? { requests: load.concurrency, seed: trial.seed }
+          : undefined,
     },
     tokenizer,
     { folder: context.folder, threads: context.promptThreads },
@@ -73,6 +81,8 @@ export async function requestsOfTrial(
         : await proveLengths(batch, askTokenize(engine.endpoint), trial.seed);
     const traceAtMs =
       load.kind === "trace" && trace !== undefined ? replayTimes(trace, load.speed) : undefined;
+    // All are made, but for a few fillers: nothing but the load is to hold memory.
+    if (point.measured.kind === "count") await context.promptThreads?.rest();
     return { maker, batch, proof, traceAtMs };
   } catch (error) {
     await maker.close();

@@ -1,6 +1,7 @@
 // What differs between two experiments, and what of them may be compared.
 import { describe, expect, it } from "vitest";
 import { differencesOf } from "./difference.ts";
+import { makePlan } from "./plan.ts";
 import { readExperiment } from "./read-experiment.ts";
 
 async function between(a: string, b: string) {
@@ -11,7 +12,7 @@ async function between(a: string, b: string) {
         readBytes: () => Promise.resolve(Buffer.from(text)),
       })
     ).experiment;
-  return differencesOf(await read(a), await read(b));
+  return differencesOf(makePlan(await read(a)), makePlan(await read(b)));
 }
 
 const base = "variants: { fp8: { model: a }, q8: { model: b } }\nloads: { concurrency: [1, 4] }\n";
@@ -55,6 +56,22 @@ describe("differencesOf", () => {
       { path: "measure.window", a: "handover", b: "fixed", effect: "protocol" },
     ]);
     expect(told.comparable).toBe(false);
+  });
+
+  it("another first wave is not comparable, though no experiment says it", async () => {
+    const readBytes = () => Promise.resolve(Buffer.from(base));
+    const plan = makePlan((await readExperiment("x.yaml", { env: {}, readBytes })).experiment);
+    const old = {
+      ...plan,
+      points: plan.points.map((point) => ({ ...point, firstWave: undefined })),
+    };
+    const told = differencesOf(old, plan);
+    expect(told.differences).toEqual([
+      { path: "points.fp8/c4.firstWave", a: "whole", b: "cut", effect: "protocol" },
+      { path: "points.q8/c4.firstWave", a: "whole", b: "cut", effect: "protocol" },
+    ]);
+    expect(told.comparablePoints).toEqual(["fp8/c1", "q8/c1"]);
+    expect(told.notComparablePoints).toEqual(["fp8/c4", "q8/c4"]);
   });
 
   it("more rounds, other prompts and other loads change only the extent", async () => {

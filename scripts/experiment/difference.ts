@@ -2,7 +2,7 @@
 import { contentId, loadContent, variantContent, workloadContent } from "./content-id.ts";
 import type { Experiment } from "./experiment.ts";
 import { inline } from "./mistakes.ts";
-import { loadName, makePlan, type Plan } from "./plan.ts";
+import { loadName, type Plan } from "./plan.ts";
 
 /**
  * What a difference does to results.
@@ -32,15 +32,19 @@ export interface ExperimentDifferences {
   readonly sameTrials: number;
 }
 
-/**
- * How `b` differs from `a`.
- * @throws UserError when one of the two can't be planned
- */
-export function differencesOf(a: Experiment, b: Experiment): ExperimentDifferences {
-  const [planOfA, planOfB] = [makePlan(a), makePlan(b)];
+/** How the experiment of `b` differs from that of `a`, each as it was planned. */
+export function differencesOf(planOfA: Plan, planOfB: Plan): ExperimentDifferences {
+  const [a, b] = [planOfA.experiment, planOfB.experiment];
   const [protocolsOfA, protocolsOfB] = [pointProtocols(planOfA), pointProtocols(planOfB)];
+  const [wavesOfA, wavesOfB] = [firstWaves(planOfA), firstWaves(planOfB)];
   const common = [...protocolsOfA.keys()].filter((point) => protocolsOfB.has(point));
-  const alike = (point: string): boolean => protocolsOfA.get(point) === protocolsOfB.get(point);
+  const isAskedAlike = (point: string): boolean =>
+    protocolsOfA.get(point) === protocolsOfB.get(point);
+  // Where the requests or the window differ too, that is why.
+  const otherWave = common.filter(
+    (point) => isAskedAlike(point) && wavesOfA.get(point) !== wavesOfB.get(point),
+  );
+  const alike = (point: string): boolean => isAskedAlike(point) && !otherWave.includes(point);
   const idsOfA = new Set(trialIdsOf(planOfA));
   return {
     differences: [
@@ -48,6 +52,12 @@ export function differencesOf(a: Experiment, b: Experiment): ExperimentDifferenc
       ...differencesOfNamed("workloads", a.workloads, b.workloads, workloadContent, "protocol"),
       ...differencesOfNamed("loads", namedLoads(a), namedLoads(b), loadContent, "protocol"),
       ...differencesOfFields("measure", protocolOf(a), protocolOf(b), "protocol"),
+      ...otherWave.map((point) => ({
+        path: `points.${point}.firstWave`,
+        a: wavesOfA.get(point),
+        b: wavesOfB.get(point),
+        effect: "protocol" as const,
+      })),
       ...differencesOfFields("", extentOf(a), extentOf(b), "extent"),
       ...differencesOfFields("", disclosureOf(a), disclosureOf(b), "disclosure"),
     ],
@@ -58,7 +68,7 @@ export function differencesOf(a: Experiment, b: Experiment): ExperimentDifferenc
   };
 }
 
-/** What must be equal for two points of the same name to be compared, as an id. */
+/** What must be equal for two points of the same name to be compared, as an id; but for the first wave. */
 function pointProtocols({ experiment, points }: Plan): ReadonlyMap<string, string> {
   const workloads = new Map(
     experiment.workloads.map((workload) => [workload.name, workloadContent(workload)]),
@@ -77,6 +87,11 @@ function pointProtocols({ experiment, points }: Plan): ReadonlyMap<string, strin
       ];
     }),
   );
+}
+
+/** What each point's first wave asks for: of the plan itself, since no experiment says it. */
+function firstWaves({ points }: Plan): ReadonlyMap<string, string> {
+  return new Map(points.map(({ name, firstWave = "whole" }) => [name, firstWave]));
 }
 
 function trialIdsOf({ rounds }: Plan): readonly string[] {

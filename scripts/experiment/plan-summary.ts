@@ -18,6 +18,7 @@ export interface PlanSummary {
     readonly point: string;
     /** "24 (8 before)": measured, and warm-up before them. */
     readonly requestsPerTrial: string;
+    /** At most, where rounds are on demand. */
     readonly trials: number;
     /** Warm-up and measured, over all trials. */
     readonly requests: string;
@@ -32,6 +33,8 @@ export interface PlanSummary {
    * trace has, or a closed loop sends in a fixed time.
    */
   readonly requests: number;
+  /** Rounds of each point; `least` below `most`: on demand, and what is counted above is the most. */
+  readonly rounds: { readonly least: number; readonly most: number };
   readonly notes: readonly string[];
 }
 
@@ -61,6 +64,7 @@ export function planSummary(plan: Plan): PlanSummary {
     starts: starts.length,
     trials: starts.flatMap(({ trials }) => trials),
     requests,
+    rounds: { least: roundsForSure(experiment.measure), most: roundCount },
     notes: planNotes(plan),
   };
 }
@@ -118,9 +122,9 @@ function planNotes({ experiment, points, roundCount }: Plan): readonly string[] 
   const { measure, workloads } = experiment;
   const notes: string[] = [];
   if (measure.rounds.kind === "until") {
-    const { target, min } = measure.rounds;
+    const { target, min, max } = measure.rounds;
     notes.push(
-      `rounds end after ${min} or more, once every interval is within ${Number((target * 100).toPrecision(6))} % of its mean`,
+      `rounds on demand: ${min} to ${max}; after each whole round they end once the half-width of output token/s, mean TTFT, p90 TTFT and mean TPOT, t(.9875) s / sqrt R, is at most ${Number((target * 100).toPrecision(6))} % of the mean at every point${measure.order === "grouped" ? " of the variant" : ""}`,
     );
   }
   if (roundCount === 1)
@@ -130,6 +134,13 @@ function planNotes({ experiment, points, roundCount }: Plan): readonly string[] 
   if (measure.window === "handover" && points.some(({ load }) => load.kind === "concurrency")) {
     notes.push(
       "filler requests hold the load while the last measured ones end: about one more a stream",
+    );
+  }
+  const cut = points.filter(({ firstWave }) => firstWave === "cut");
+  if (cut.length > 0) {
+    const where = cut.length === points.length ? "" : `: ${cut.map(({ name }) => name).join(", ")}`;
+    notes.push(
+      `the first answer of every stream is cut to a random part, so that streams of equal answers run apart${where}`,
     );
   }
   notes.push(...openLoopNotes(points, roundCount * measure.repeats));

@@ -184,6 +184,41 @@ describe("how much is measured", () => {
   });
 });
 
+describe("the first wave", () => {
+  const fixed = "variants: { a: { model: m } }\nloads: { concurrency: [1, 2, 40] }\n";
+  const cutPoints = async (text: string) =>
+    makePlan(await experimentOf(text))
+      .points.filter(({ firstWave }) => firstWave === "cut")
+      .map(({ name }) => name);
+
+  it("is cut in a closed loop of two streams or more whose answers have one length", async () => {
+    expect(await cutPoints(fixed)).toEqual(["a/c2", "a/c40"]);
+    expect(
+      await cutPoints(`${fixed}workloads: { w: { input: { uniform: [8, 64] }, output: 64 } }`),
+    ).toEqual(["a/c2", "a/c40"]);
+  });
+
+  it("is whole where answers vary, are recorded, or follow each other in a conversation", async () => {
+    for (const workload of [
+      "{ output: { uniform: [8, 64] } }",
+      "{ input: { dataset: d.jsonl }, output: 64 }",
+      "{ endpoint: chat, turns: 3 }",
+    ])
+      expect(await cutPoints(`${fixed}workloads: { w: ${workload} }`)).toEqual([]);
+  });
+
+  it("is whole in a fixed window, in open loops, and where some of it would be measured", async () => {
+    expect(await cutPoints(`${fixed}measure: { window: fixed, warmup: 80 }`)).toEqual([]);
+    expect(await cutPoints(fixed.replace("concurrency: [1, 2, 40]", "rate: [4]"))).toEqual([]);
+    expect(await cutPoints(`${fixed}measure: { warmup: 39 }`)).toEqual(["a/c2"]);
+  });
+
+  it("is told where a plan is shown, with the points that it concerns", async () => {
+    const notes = planSummary(makePlan(await experimentOf(fixed))).notes.join("\n");
+    expect(notes).toContain("run apart: a/c2, a/c40");
+  });
+});
+
 describe("order", () => {
   const orderOf = (experiment: Experiment) =>
     makePlan(experiment).rounds.map(({ round, starts }) => [
@@ -253,7 +288,7 @@ describe("order", () => {
   it("plans the most rounds where they may end early", async () => {
     const plan = makePlan(await matrix("measure: { rounds: { until: 2%, max: 6 } }"));
     expect(plan.rounds).toHaveLength(6);
-    expect(planSummary(plan).notes[0]).toMatch(/rounds end after 4 or more, .* within 2 %/);
+    expect(planSummary(plan).notes[0]).toMatch(/^rounds on demand: 4 to 6; .* at most 2 % of the mean/);
   });
 });
 
@@ -374,6 +409,7 @@ describe("planSummary", () => {
       "one round measures no spread between rounds: no confidence intervals",
       "one engine life for all rounds: the spread between restarts is not measured",
       expect.stringContaining("filler requests"),
+      expect.stringContaining("run apart: fp8/c4, fp8/c16, q8/c4, q8/c16"),
       "p90 needs 36 requests over all rounds; too few at fp8/c1, fp8/c4, fp8/c16, q8/c1, q8/c4, q8/c16",
       "workload w sends identical prompts: no point of it can be called valid",
     ]);

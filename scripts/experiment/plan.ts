@@ -29,6 +29,11 @@ export interface Point {
     | { readonly kind: "count"; readonly requests: number }
     | { readonly kind: "duration"; readonly durationMs: number }
     | { readonly kind: "all" };
+  /**
+   * `cut`: the first request of every stream asks for a random part of its answer, so that the streams
+   * are apart. undefined: they ask for all of it, as in every plan stored before there was another way.
+   */
+  readonly firstWave?: "cut" | undefined;
 }
 
 /** One point in one round (and repeat). */
@@ -179,11 +184,18 @@ export function allPoints({ variants, workloads, loads, measure }: Experiment): 
           ...(workloads.length > 1 ? [workload.name] : []),
           loadName(load),
         ].join("/");
-        const amount = {
-          warmupRequests: warmupOf(load, measure),
+        const warmupRequests = warmupOf(load, measure);
+        return {
+          name,
+          variant: variant.name,
+          workload: workload.name,
+          load,
+          warmupRequests,
           measured: measuredOf(load, workload, measure),
+          ...(cutsFirstWave(load, workload, measure.window, warmupRequests)
+            ? { firstWave: "cut" }
+            : {}),
         };
-        return { name, variant: variant.name, workload: workload.name, load, ...amount };
       }),
     ),
   );
@@ -270,6 +282,27 @@ function measuredOf(load: Load, workload: Workload, measure: Measure): Point["me
   }
 }
 
+/**
+ * Streams that begin at once with answers of one length go on in lockstep, unlike independent users.
+ * Answers that vary part them anyway. What is measured is never cut: all of the first wave warms up.
+ */
+function cutsFirstWave(
+  load: Load,
+  { input, output, turns }: Workload,
+  window: Measure["window"],
+  warmupRequests: number,
+): boolean {
+  return (
+    window === "handover" &&
+    load.kind === "concurrency" &&
+    load.concurrency >= 2 &&
+    warmupRequests >= load.concurrency &&
+    input.kind !== "dataset" &&
+    output.kind === "exact" &&
+    turns === 1
+  );
+}
+
 /** Requests per second with which an open loop's arrivals begin. */
 export function firstRatePerS(load: Extract<Load, { kind: "rate" | "ramp" }>): number {
   return load.kind === "rate" ? load.requestRatePerS : load.fromPerS;
@@ -315,7 +348,7 @@ function trialIds(
   const workloads = withTwins(experiment.workloads, workloadContent);
   const protocol = protocolContent(experiment);
   return (point, round, repeat) => {
-    const { warmupRequests, measured } = point;
+    const { warmupRequests, measured, firstWave } = point;
     const asked = {
       workload: workloads.get(point.workload),
       load: loadContent(point.load),
@@ -324,7 +357,8 @@ function trialIds(
     };
     const seed = contentId({ seed: experiment.measure.seed, ...asked });
     const variant = variants.get(point.variant);
-    return { seed, id: contentId({ variant, ...asked, protocol, warmupRequests, measured, seed }) };
+    const amount = { warmupRequests, measured, ...(firstWave === undefined ? {} : { firstWave }) };
+    return { seed, id: contentId({ variant, ...asked, protocol, ...amount, seed }) };
   };
 }
 

@@ -8,7 +8,9 @@ import type { ClientReading, RequestRecord } from "../bench/request-record.ts";
 import type { Load } from "../experiment/experiment.ts";
 import { seededRandom } from "../experiment/random.ts";
 import type { RequestSample, TrialSamples } from "../stats/samples.ts";
+import { firstWaveParts, partOfAnswer } from "../workload/first-wave.ts";
 import type { RequestSource } from "../workload/requests.ts";
+import { seededOrder } from "../workload/seeded-order.ts";
 import {
   type BatchingServerOptions,
   createBatchingServer,
@@ -29,6 +31,8 @@ export interface SimulatedLoad {
   readonly drawLengths: (random: () => number) => Lengths;
   /** One way between client and server, ms; drawn for each request and way. */
   readonly drawNetworkMs: (random: () => number) => number;
+  /** Stamps of an answer: its first and last token, unless every token is asked for. */
+  readonly stamps?: "ends" | "tokens";
 }
 
 /** How a load is measured. */
@@ -36,12 +40,15 @@ export interface Protocol {
   readonly window: "handover" | "fixed";
   readonly warmupRequests: number;
   readonly measured: LoadInput["measured"];
-  /**
-   * Answers of the first wave end after a part of their length, uniform in (0, 1]: the streams are
-   * then apart from each other as they would be in the middle of a long run.
-   */
-  readonly cutFirstWave: boolean;
+  readonly firstWave: FirstWaveKind;
 }
+
+/**
+ * Answers of a closed loop's first wave: whole, or cut to a part of their length, so that the streams
+ * are apart from the start. `cut` as the product does it; `stratified` with one part drawn from each of
+ * as many equal strata as there are streams.
+ */
+export type FirstWaveKind = "whole" | "cut" | "stratified";
 
 /** One trial by the load logic that `drive` runs; the same seed gives the same trial. */
 export async function simulateTrial(
@@ -106,8 +113,11 @@ export interface LongRunTruth {
 export interface LongRunOptions {
   readonly lives: number;
   readonly requestsPerLife: number;
-  /** As of a protocol: requests of equal lengths keep, for ever, the distances that the start gave them. */
-  readonly cutFirstWave: boolean;
+  /**
+   * How the streams of a closed loop begin: all at once, or each in the midst of an answer, as users who
+   * know nothing of each other would be found. Requests of equal lengths keep these distances for long.
+   */
+  readonly start: "at once" | "apart";
   readonly seed: string;
 }
 
@@ -117,10 +127,10 @@ export interface LongRunOptions {
  */
 export function longRunTruth(
   load: SimulatedLoad,
-  { lives: count, requestsPerLife, cutFirstWave, seed }: LongRunOptions,
+  { lives: count, requestsPerLife, start, seed }: LongRunOptions,
 ): LongRunTruth {
   const lives = Array.from({ length: count }, (_, life) =>
-    simulateLife(load, requestsPerLife, cutFirstWave, `${seed}/life ${life}`),
+    simulateLife(load, requestsPerLife, start, `${seed}/life ${life}`),
   );
   const qps = meanAndError(lives.map((life) => life.qps));
   const ttft = meanAndError(lives.map((life) => life.ttftMs));
@@ -148,7 +158,7 @@ export function meanAndError(values: readonly number[]): {
 function simulateLife(
   { load, server: options, drawLengths, drawNetworkMs }: SimulatedLoad,
   requests: number,
-  cutFirstWave: boolean,
+  start: LongRunOptions["start"],
   seed: string,
 ): { readonly qps: number; readonly ttftMs: number; readonly e2eMs: number } {
   const time = createVirtualTime();
@@ -193,7 +203,7 @@ function simulateLife(
     };
     for (let stream = 0; stream < load.concurrency; stream += 1) {
       const lengths = drawLengths(random);
-      send(cutFirstWave ? cut(lengths, random) : lengths, sendNext);
+      send(start === "apart" ? cut(lengths, 1 - random()) : lengths, sendNext);
     }
   } else {
     // Poisson arrivals, whatever the load says: the study has no other.
@@ -214,12 +224,11 @@ function simulateLife(
 /** The requests of a trial; the same index gives the same request. */
 function drawRequests(
   { drawLengths, load }: SimulatedLoad,
-  { cutFirstWave }: Protocol,
+  { firstWave }: Protocol,
   seed: string,
 ): RequestSource {
   const random = seededRandom(`${seed}/lengths`);
-  const cuts = seededRandom(`${seed}/cuts`);
-  const firstWave = cutFirstWave && load.kind === "concurrency" ? load.concurrency : 0;
+  const parts = load.kind === "concurrency" ? partsOf(firstWave, load.concurrency, seed) : [];
   const drawn: Lengths[] = [];
   return {
     turns: 1,
@@ -228,7 +237,7 @@ function drawRequests(
     request(index) {
       while (drawn.length <= index) {
         const lengths = drawLengths(random);
-        drawn.push(drawn.length < firstWave ? cut(lengths, cuts) : lengths);
+        drawn.push(cut(lengths, parts[drawn.length] ?? 1));
       }
       const lengths = drawn[index];
       if (lengths === undefined) return undefined;
@@ -239,19 +248,49 @@ function drawRequests(
 
 const noBody = Buffer.alloc(0);
 
-function cut({ inputTokens, outputTokens }: Lengths, random: () => number): Lengths {
-  return { inputTokens, outputTokens: Math.max(1, Math.ceil(outputTokens * random())) };
+function partsOf(kind: FirstWaveKind, requests: number, seed: string): readonly number[] {
+  switch (kind) {
+    case "whole":
+      return [];
+    case "cut":
+      return firstWaveParts({ requests, seed });
+    case "stratified": {
+      const strata = Array.from({ length: requests }, (_, stratum) => stratum);
+      const parts = firstWaveParts({ requests, seed });
+      return seededOrder(strata, `${seed}/strata`).map(
+        (stratum, index) => (stratum + (parts[index] ?? 1)) / requests,
+      );
+    }
+  }
+}
+
+function cut({ inputTokens, outputTokens }: Lengths, part: number): Lengths {
+  return { inputTokens, outputTokens: partOfAnswer(outputTokens, part) };
 }
 
 /** A client in front of a server of its own; it is over when the load cancels what is in flight. */
 function createSimulatedClient(
-  { server: options, drawNetworkMs }: SimulatedLoad,
+  { server: options, drawNetworkMs, stamps }: SimulatedLoad,
   time: VirtualTime,
   seed: string,
 ): { readonly client: Client; readonly isOver: () => boolean } {
   const random = seededRandom(`${seed}/server`);
   const networkRandom = seededRandom(`${seed}/network`);
-  const server = createBatchingServer(time, { ...options, random });
+  const stepEndsMs: number[] = [];
+  const serverTime: VirtualTime = {
+    ...time,
+    now: time.now,
+    after: (durationMs, act) =>
+      time.after(durationMs, () => {
+        // What the server waits for is the end of a step, but for the start of the first: after 0 ms.
+        if (durationMs > 0) stepEndsMs.push(time.now());
+        act();
+      }),
+  };
+  const server = createBatchingServer(stamps === "tokens" ? serverTime : time, {
+    ...options,
+    random,
+  });
   const flights = new Set<{ readonly cancel: (cause: string) => void }>();
   let isOver = false;
   const cancelAll = (cause: string): void => {
@@ -262,6 +301,7 @@ function createSimulatedClient(
     send({ index, phase, dueAtMs, prepared }, onEnd) {
       const sentAtMs = time.now();
       const chunksAtMs: number[] = [];
+      let secondStep = 0;
       const { inputTokens, outputTokens, promptDigest } = prepared;
       const recordOf = (completionTokens: number | undefined) => ({
         index,
@@ -285,7 +325,6 @@ function createSimulatedClient(
         },
       };
       flights.add(flight);
-      // Only the first and the last token are stamped: what is studied hangs on no other.
       const backMs = drawNetworkMs(networkRandom);
       const arrive = (act: () => void) => () => {
         time.after(backMs, act);
@@ -294,9 +333,16 @@ function createSimulatedClient(
         server.submit({
           inputTokens,
           outputTokens,
-          onFirstToken: arrive(() => chunksAtMs.push(time.now())),
+          onFirstToken: () => {
+            secondStep = stepEndsMs.length;
+            time.after(backMs, () => chunksAtMs.push(time.now()));
+          },
           onLastToken: arrive(() => {
             if (!flights.delete(flight)) return;
+            // A token each step; the steps are counted where every token is asked for.
+            for (const endMs of stepEndsMs.slice(secondStep, secondStep + outputTokens - 2)) {
+              chunksAtMs.push(endMs + backMs);
+            }
             if (outputTokens > 1) chunksAtMs.push(time.now());
             onEnd({ ...recordOf(outputTokens), status: "completed" });
           }),

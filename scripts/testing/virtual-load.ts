@@ -151,8 +151,8 @@ function virtualClient(
           endedAtMs,
           usage: { promptTokens: 8, completionTokens: 2, cachedTokens: undefined },
           finishReason: undefined,
-          plannedInputTokens: 8,
-          plannedOutputTokens: 2,
+          plannedInputTokens: prepared.inputTokens,
+          plannedOutputTokens: prepared.outputTokens,
           promptDigest: prepared.promptDigest,
         };
         if (cause !== undefined) onEnd({ ...common, status: "cancelled", cause });

@@ -1,5 +1,5 @@
-// Threads that make and count prompts while others measure: each loads a tokenizer once and lives on
-// from trial to trial.
+// Threads that make and count prompts beside the main thread: each loads a tokenizer once and lives
+// until it is told to rest.
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -42,6 +42,8 @@ export interface PromptThreads {
   compose(recipe: PromptRecipe, range: RequestRange, tokenizer: string): Promise<ComposedRequests>;
   /** Tokens of each prompt. */
   countTokens(prompts: readonly PromptContent[], tokenizer: string): Promise<readonly number[]>;
+  /** Ends idle threads, whose tokenizers take a hundred MB each; the next job starts them again. */
+  rest(): Promise<void>;
   /** Ends the threads; what they were doing is not answered any more. */
   close(): Promise<void>;
 }
@@ -172,6 +174,11 @@ export function promptThreads({
       const reply = await ask({ kind: "count", tokenizer, prompts });
       if (reply.kind === "counted") return reply.counts;
       throw failureOf(reply);
+    },
+    async rest() {
+      const idle = threads.filter(({ busyWith }) => busyWith === undefined);
+      for (const thread of idle) threads.splice(threads.indexOf(thread), 1);
+      await Promise.all(idle.map(({ worker }) => worker.terminate()));
     },
     async close() {
       isClosed = true;

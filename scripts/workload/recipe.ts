@@ -1,5 +1,6 @@
 // What decides the prompts of a trial, and what composes them from it: of words or of a dataset.
 import type { Workload } from "../experiment/experiment.ts";
+import type { FirstWave } from "./first-wave.ts";
 import type { PromptContent } from "./tokenizer.ts";
 import type { TraceRequest } from "./trace.ts";
 
@@ -18,6 +19,8 @@ export interface PromptRecipe {
   readonly longestTokens?: number | undefined;
   /** Request i has the lengths and shared blocks of the i-th one here, instead of the workload's. */
   readonly trace?: readonly TraceRequest[] | undefined;
+  /** Requests that ask for a part of their answer; undefined: none. Of words and single turns only. */
+  readonly firstWave?: FirstWave | undefined;
 }
 
 /** A prompt before it is a request. */

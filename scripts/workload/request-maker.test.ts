@@ -8,6 +8,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Workload } from "../experiment/experiment.ts";
+import { firstWaveParts } from "./first-wave.ts";
 import { promptThreads } from "./prompt-threads.ts";
 import { makeRequestSource } from "./prompts.ts";
 import { proveLengths } from "./prove-lengths.ts";
@@ -78,6 +79,33 @@ describe("a request maker", () => {
     for (const { promptDigest } of direct) digest.update(Buffer.from(promptDigest, "hex"));
     expect(whole.digest()).toBe(digest.digest("hex"));
     expect(maker.digest()).toBe(whole.digest());
+  });
+
+  it("asks the first wave for parts of its answers, by the same prompts, and the rest for all", async () => {
+    const output = { kind: "exact", tokens: 200 } as const;
+    const whole = await requestMaker(recipe({ output }), wordTokenizer, { folder });
+    const firstWave = { requests: 5, seed: "trial" };
+    const cut = await requestMaker({ ...recipe({ output }), firstWave }, wordTokenizer, { folder });
+    const usual = requestsOf(sourceOf(await whole.make(0, 12)), 0, 12);
+    const parts = sourceOf(await cut.make(0, 3), await cut.make(3, 9));
+    const made = requestsOf(parts, 0, 12);
+    expect(made.slice(5)).toEqual(usual.slice(5));
+    const lengths = made.slice(0, 5).map(({ outputTokens }) => outputTokens);
+    expect(lengths).toEqual(
+      firstWaveParts(firstWave).map((part) => Math.max(1, Math.ceil(200 * part))),
+    );
+    expect(Math.min(...lengths)).toBeLessThan(200);
+    for (const [index, { body, outputTokens, promptDigest, inputTokens }] of made.entries()) {
+      expect(JSON.parse(body)).toMatchObject({
+        max_tokens: outputTokens,
+        min_tokens: outputTokens,
+      });
+      expect({ promptDigest, inputTokens }).toEqual({
+        promptDigest: usual[index]?.promptDigest,
+        inputTokens: 64,
+      });
+    }
+    expect(cut.digest()).toBe(whole.digest());
   });
 
   it("keeps a large batch in a file, which close removes and a reader may still read", async () => {
@@ -209,12 +237,12 @@ describe("threads that make prompts", () => {
       expect(threads.isReady(model)).toBe(false);
       await threads.prepare(model);
       expect(threads.isReady(model)).toBe(true);
-      const here = requestsOf(await makeRequestSource(recipe(), tokenizer), 0, 256);
+      const made = { ...recipe(), firstWave: { requests: 16, seed: "trial" } };
+      const here = requestsOf(await makeRequestSource(made, tokenizer), 0, 256);
       const ranges = [
         { from: 0, to: 128 },
         { from: 128, to: 256 },
       ];
-      const made = recipe();
       const composed = await Promise.all(
         ranges.map((range) => threads.compose(made, range, model)),
       );
@@ -230,6 +258,9 @@ describe("threads that make prompts", () => {
         message: expect.stringMatching(/too short/) as string,
       });
       await expect(threads.countTokens([], `${model}-not`)).rejects.toThrow(/no tokenizer.json/);
+      await threads.rest();
+      expect(threads.isReady(model)).toBe(false);
+      expect(await threads.countTokens(["a b"], model)).toEqual([tokenizer.count("a b")]);
     } finally {
       await threads.close();
     }

@@ -4,6 +4,7 @@
 import { UserError } from "../errors.ts";
 import type { LengthSpec, Workload } from "../experiment/experiment.ts";
 import { seededRandom } from "../experiment/random.ts";
+import { firstWaveParts, partOfAnswer } from "./first-wave.ts";
 import type { ComposedPrompt, Composer, PromptRecipe } from "./recipe.ts";
 import { createScribe } from "./scribe.ts";
 import { seededOrder } from "./seeded-order.ts";
@@ -262,14 +263,19 @@ interface RequestLengths {
   readonly isDrawn: boolean;
 }
 
-function drawnLengths({ workload, seed }: PromptRecipe): (index: number) => RequestLengths {
+function drawnLengths({
+  workload,
+  seed,
+  firstWave,
+}: PromptRecipe): (index: number) => RequestLengths {
   const { input, output } = workload;
   if (input.kind === "dataset") throw new Error("a dataset is not made of words");
+  const parts = firstWave === undefined ? [] : firstWaveParts(firstWave);
   return (index) => {
     const draw = seededRandom(`${seed}/length/${index}`);
     return {
       inputTokens: lengthOf(input, draw),
-      outputTokens: lengthOf(output, draw),
+      outputTokens: partOfAnswer(lengthOf(output, draw), parts[index] ?? 1),
       isDrawn: input.kind !== "exact",
     };
   };
