@@ -339,25 +339,30 @@ function checkReset(
 /** Prompts that one engine life saw twice, warm-up and filler included. */
 function checkUniquePrompts(point: string, samples: readonly TrialSamples[]): Outcome | undefined {
   for (const start of new Set(samples.map((trial) => trial.start))) {
-    const sent = samples
-      .filter((trial) => trial.start === start)
-      .flatMap((trial) => trial.requests)
-      .filter((request) => request.sentAtMs !== undefined);
-    const unique = new Set(sent.map((request) => request.promptDigest)).size;
-    if (unique === sent.length) continue;
+    const digests = new Set<string>();
+    let sent = 0;
+    for (const { requests } of samples.filter((trial) => trial.start === start)) {
+      for (const { sentAtMs, promptDigest } of requests) {
+        if (sentAtMs === undefined) continue;
+        digests.add(promptDigest);
+        sent += 1;
+      }
+    }
+    const unique = digests.size;
+    if (unique === sent) continue;
     return found({
       severity: "block",
       where: point,
       seen: {
-        zh: `第 ${start} 次启动收到 ${sent.length} 个请求，只有 ${unique} 种提示词`,
-        en: `engine start ${start} was sent ${sent.length} requests with ${unique} different prompts`,
+        zh: `第 ${start} 次启动收到 ${sent} 个请求，只有 ${unique} 种提示词`,
+        en: `engine start ${start} was sent ${sent} requests with ${unique} different prompts`,
       },
-      expected: { zh: `${sent.length} 种提示词`, en: `${sent.length} different prompts` },
+      expected: { zh: `${sent} 种提示词`, en: `${sent} different prompts` },
       mend: {
         zh: "每个请求用不同的提示词，或声明 cache: warm",
         en: "give every request its own prompt, or declare cache: warm",
       },
-      evidence: { start, requests: sent.length, unique },
+      evidence: { start, requests: sent, unique },
     });
   }
   return undefined;

@@ -59,11 +59,11 @@ function checkLimits(input: AuditInput, variant: Variant, starts: ReadyStarts): 
   const facts = starts.at(-1)?.facts;
   const own = input.measured.filter(({ estimates }) => estimates.variant === variant.name);
   const outcomes: Outcome[] = [];
-  const requests = own.flatMap(({ samples }) => samples.flatMap((trial) => trial.requests));
-  const longest = requests.reduce(
-    (most, one) => Math.max(most, one.plannedInputTokens + one.plannedOutputTokens),
-    0,
-  );
+  let longest = 0;
+  for (const { requests } of own.flatMap(({ samples }) => samples)) {
+    for (const { plannedInputTokens, plannedOutputTokens } of requests)
+      longest = Math.max(longest, plannedInputTokens + plannedOutputTokens);
+  }
   if (facts?.maxModelLen === undefined) {
     outcomes.push(
       notChecked(variant.name, "引擎没有公开最大长度", "the engine does not tell its model length"),

@@ -15,12 +15,18 @@ import type { CacheMaterial, GpuMaterial, PointMaterial } from "./record-materia
 
 /** How the requests of the measured cohorts ended. */
 export function requestCounts(trials: readonly TrialSamples[]): PointMaterial["requests"] {
-  const cohort = trials.flatMap(({ requests }) =>
-    requests.filter(({ phase }) => phase === "measured"),
-  );
-  const completed = cohort.filter(({ status }) => status === "completed").length;
-  const cancelled = cohort.filter(({ status }) => status === "cancelled").length;
-  return { measured: cohort.length, completed, failed: cohort.length - completed - cancelled };
+  let measured = 0;
+  let completed = 0;
+  let cancelled = 0;
+  for (const { requests } of trials) {
+    for (const { phase, status } of requests) {
+      if (phase !== "measured") continue;
+      measured += 1;
+      if (status === "completed") completed += 1;
+      if (status === "cancelled") cancelled += 1;
+    }
+  }
+  return { measured, completed, failed: measured - completed - cancelled };
 }
 
 /** What the cache of a point's engine did. @param trials of the point */

@@ -26,6 +26,12 @@ export interface RequestSample {
   readonly promptDigest: string;
   /** Arrival of each output chunk, ascending. */
   readonly chunksAtMs: Float64Array;
+  /**
+   * Writes the gap before each output chunk but the first, in microseconds, into the place of that
+   * chunk; `into` has `outputChunks` places or more. The differences of `chunksAtMs`, at a fraction
+   * of its cost where times are kept packed; absent where they are not.
+   */
+  readonly gapsUs?: (into: Float64Array) => void;
 }
 
 /** One finished trial: the attempt that counts. */

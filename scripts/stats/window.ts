@@ -82,6 +82,12 @@ export function completionsIn(trial: TrialSamples, window: Window): readonly Req
  */
 export function windowTokensOf(request: RequestSample, window: Window): number {
   const tokens = request.outputTokens ?? 0;
+  const { firstAtMs, lastAtMs } = request;
+  // Most streams lie wholly on one side; only the others have to be unpacked.
+  if (firstAtMs !== undefined && lastAtMs !== undefined) {
+    if (lastAtMs <= window.fromMs || firstAtMs > window.toMs) return 0;
+    if (firstAtMs > window.fromMs && lastAtMs <= window.toMs) return tokens;
+  }
   const chunks = request.chunksAtMs;
   if (chunks.length === 0) return isWithin(request.endedAtMs, window) ? tokens : 0;
   const inside = countUpTo(chunks, window.toMs) - countUpTo(chunks, window.fromMs);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeChunkTimes, encodeChunkTimes } from "./chunk-times.ts";
+import { decodeChunkTimes, decodeGaps, encodeChunkTimes } from "./chunk-times.ts";
 
 describe("chunk times", () => {
   it("packs three even gaps into seven bytes, worked by hand", () => {
@@ -43,6 +43,23 @@ describe("chunk times", () => {
     );
   });
 
+  it("gives the gaps of whole microseconds, of any size and sign, in the places of their chunks", () => {
+    const gap = fc.oneof(
+      fc.integer({ min: -20_000, max: 60_000 }),
+      fc.integer({ min: -3_000_000, max: 3_000_000 }),
+      fc.integer({ min: -(2 ** 40), max: 2 ** 40 }),
+    );
+    fc.assert(
+      fc.property(fc.array(gap, { maxLength: 100 }), (gaps) => {
+        let timeUs = 0;
+        const times = Float64Array.from(gaps, (one) => (timeUs += one) / 1000);
+        const into = new Float64Array(gaps.length + 1).fill(-1);
+        expect(decodeGaps(encodeChunkTimes(times), into, gaps.length)).toBe(timeUs);
+        expect([...into]).toEqual([...gaps, -1]);
+      }),
+    );
+  });
+
   it("takes few bytes per token of a stream with the jitter of a real one", () => {
     // 512 tokens, one each 25 ms with a jitter of +-0.1 ms: measured 1.7 bytes per token;
     // a jitter of +-3 ms: 2.0. A REAL column would take 8 and a row's head.
@@ -58,5 +75,13 @@ describe("chunk times", () => {
   it("refuses a time that is no number, and bytes that end within one", () => {
     expect(() => encodeChunkTimes(Float64Array.of(1, Number.NaN))).toThrow(RangeError);
     expect(() => decodeChunkTimes(Buffer.from([0x80]))).toThrow("end within a number");
+    const gaps = new Float64Array(4);
+    for (const [bytes, count] of [
+      [[0x80, 0x80, 0x80], 1] as const,
+      [[2], 2] as const,
+      [[2, 2], 1] as const,
+    ]) {
+      expect(() => decodeGaps(Buffer.from(bytes), gaps, count)).toThrow("do not hold");
+    }
   });
 });

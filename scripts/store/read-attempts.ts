@@ -4,8 +4,9 @@ import type { DriveSummary, RequestRecord } from "../bench/request-record.ts";
 import type { CacheReset } from "../engine/engine.ts";
 import type { Load } from "../experiment/experiment.ts";
 import type { RequestSample, TrialSamples } from "../stats/samples.ts";
+import { packSamples } from "./packed-samples.ts";
 import { readEngineReadings, readGpuReadings } from "./reading-rows.ts";
-import { type RequestRow, toRequestRecord, toRequestSample } from "./request-row.ts";
+import { type RequestRow, type SampleRow, sampleColumns, toRequestRecord } from "./request-row.ts";
 import { parseStored } from "./stored-json.ts";
 import type { AttemptKey, StoredAttempt, TrialWatches } from "./stored-run.ts";
 
@@ -93,15 +94,8 @@ export function findAttempt(db: Database, key: AttemptKey): number | undefined {
     .get(key.run, key.trial, key.attempt);
 }
 
-function readRequestRows(db: Database, attemptId: number): readonly RequestRow[] {
-  return db
-    .prepare<[number], RequestRow>(
-      "SELECT * FROM request_row WHERE attempt_id = ? ORDER BY request_index",
-    )
-    .all(attemptId);
-}
-
-const requestsPerPage = 1000;
+/** Few enough to be let go while they are young. */
+const requestsPerPage = 256;
 
 /** In order of dispatch, a page in memory at a time: a long trial's records are larger than its rows. */
 export function* eachRequest(
@@ -113,14 +107,22 @@ export function* eachRequest(
      ORDER BY request_index LIMIT ${requestsPerPage}`,
   );
   for (let rows = page.all(attemptId, -1); rows.length > 0; ) {
-    for (const row of rows) yield { record: toRequestRecord(row), sample: toRequestSample(row) };
+    for (const [place, sample] of packSamples(rows).entries()) {
+      const row = rows[place];
+      if (row !== undefined) yield { record: toRequestRecord(row), sample };
+    }
     rows = page.all(attemptId, rows.at(-1)?.request_index ?? Number.MAX_SAFE_INTEGER);
   }
 }
 
 /** In order of dispatch. */
 export function readRequests(db: Database, attemptId: number): readonly RequestRecord[] {
-  return readRequestRows(db, attemptId).map(toRequestRecord);
+  return db
+    .prepare<[number], RequestRow>(
+      "SELECT * FROM request_row WHERE attempt_id = ? ORDER BY request_index",
+    )
+    .all(attemptId)
+    .map(toRequestRecord);
 }
 
 /** Window tokens by request index; empty when the attempt has no window. */
@@ -150,9 +152,19 @@ export function readSamples(db: Database, attemptId: number): TrialSamples {
     start: row.start,
     attempt: row.attempt,
     window: row.window_kind,
-    requests: readRequestRows(db, attemptId).map(toRequestSample),
+    requests: readRequestSamples(db, attemptId),
     engine: readEngineReadings(db, attemptId),
     gpus: readGpuReadings(db, attemptId),
     cacheReset: row.cache_reset ?? undefined,
   };
+}
+
+/** In order of dispatch; only the columns that a sample needs, which halves the time. */
+function readRequestSamples(db: Database, attemptId: number): readonly RequestSample[] {
+  const rows = db
+    .prepare<[number], SampleRow>(
+      `SELECT ${sampleColumns.join(", ")} FROM request_row WHERE attempt_id = ? ORDER BY request_index`,
+    )
+    .iterate(attemptId);
+  return packSamples(rows);
 }

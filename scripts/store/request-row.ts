@@ -1,8 +1,8 @@
-// A request as the client saw it to a row of `request_row`, and back: as the record it was, and as
-// the sample that stats/ computes from.
+// A request as the client saw it to a row of `request_row`, and back to the record it was; and the
+// parts of a row that a sample is made of.
 import type { RequestPhase, RequestRecord, RequestStatus } from "../bench/request-record.ts";
 import type { RequestSample } from "../stats/samples.ts";
-import { decodeChunkTimes, encodeChunkTimes } from "./chunk-times.ts";
+import { decodeChunkTimes, decodeGaps, encodeChunkTimes } from "./chunk-times.ts";
 
 /** Tokens of a request where the server's usage lacks them. */
 export interface CountedTokens {
@@ -111,47 +111,57 @@ export function toRequestRecord(row: RequestRow): RequestRecord {
   return { ...base, status, cause: detail };
 }
 
-/**
- * The sample of a request. Its chunk times stay packed (two bytes a token in place of eight, so that
- * a long run fits in memory) and are unpacked each time they are asked for.
- */
-export function toRequestSample(row: RequestRow): RequestSample {
-  const { chunk_times, output_chunks, first_at_ms, last_at_ms } = row;
-  return {
-    index: row.request_index,
-    phase: row.phase,
-    status: row.status,
-    dueAtMs: row.due_at_ms,
-    sentAtMs: row.sent_at_ms ?? undefined,
-    firstAtMs: row.first_at_ms ?? undefined,
-    lastAtMs: row.last_at_ms ?? undefined,
-    endedAtMs: row.ended_at_ms,
-    outputChunks: row.output_chunks,
-    coalescedChunks: row.coalesced_chunks,
-    inputTokens: row.usage_prompt_tokens ?? row.counted_input_tokens ?? undefined,
-    outputTokens: row.usage_completion_tokens ?? row.counted_output_tokens ?? undefined,
-    cachedTokens: row.usage_cached_tokens ?? undefined,
-    tokenSource: tokenSourceOf(row),
-    plannedInputTokens: row.planned_input_tokens,
-    plannedOutputTokens: row.planned_output_tokens,
-    promptDigest: row.prompt_digest,
-    get chunksAtMs() {
-      return chunksOf({ chunk_times, output_chunks, first_at_ms, last_at_ms });
-    },
-  };
-}
+/** What a sample needs of a row. */
+export const sampleColumns = [
+  "request_index",
+  "phase",
+  "status",
+  "due_at_ms",
+  "sent_at_ms",
+  "first_at_ms",
+  "last_at_ms",
+  "ended_at_ms",
+  "output_chunks",
+  "coalesced_chunks",
+  "usage_prompt_tokens",
+  "usage_completion_tokens",
+  "usage_cached_tokens",
+  "counted_input_tokens",
+  "counted_output_tokens",
+  "planned_input_tokens",
+  "planned_output_tokens",
+  "prompt_digest",
+  "chunk_times",
+] as const satisfies readonly (keyof RequestRow)[];
 
-function tokenSourceOf(row: RequestRow): RequestSample["tokenSource"] {
+export type SampleRow = Pick<RequestRow, (typeof sampleColumns)[number]>;
+
+/** Who counted the tokens of an answer. */
+export function tokenSourceOf(row: SampleRow): RequestSample["tokenSource"] {
   if (row.usage_completion_tokens !== null) return "usage";
   return row.counted_output_tokens === null ? "none" : "tokenizer";
 }
 
+/** The packed chunk times of a row, and what must be known to unpack them. */
+export type PackedTimes = Pick<
+  RequestRow,
+  "chunk_times" | "output_chunks" | "first_at_ms" | "last_at_ms"
+>;
+
 /** The packed times, with the exact first and last put back, so that a gap never contradicts them. */
-function chunksOf(
-  row: Pick<RequestRow, "chunk_times" | "output_chunks" | "first_at_ms" | "last_at_ms">,
-): Float64Array {
+export function chunksOf(row: PackedTimes): Float64Array {
   const times = decodeChunkTimes(row.chunk_times, row.output_chunks);
   if (row.first_at_ms !== null) times[0] = row.first_at_ms;
   if (row.last_at_ms !== null) times[times.length - 1] = row.last_at_ms;
   return times;
+}
+
+/** The gaps of `chunksOf`: whole microseconds but for the first and the last. */
+export function gapsOf(row: PackedTimes, gapsUs: Float64Array): void {
+  const { chunk_times, output_chunks: chunks, first_at_ms, last_at_ms } = row;
+  const lastUs = decodeGaps(chunk_times, gapsUs, chunks);
+  if (chunks < 2 || first_at_ms === null || last_at_ms === null) return;
+  const firstUs = gapsUs[0] ?? 0;
+  gapsUs[1] = (gapsUs[1] ?? 0) + (firstUs - first_at_ms * 1000);
+  gapsUs[chunks - 1] = (gapsUs[chunks - 1] ?? 0) + (last_at_ms * 1000 - lastUs);
 }

@@ -23,8 +23,11 @@ export interface WriterOptions {
 /** A lock during a trial is waited for only so long; the rows stay in memory and are tried again. */
 const lockPatienceInTrialMs = 50;
 
-/** Beyond so many rows in memory they are written without waiting for the timer. */
-const largestBatch = 4096;
+/**
+ * Beyond so many rows in memory they are written without waiting for the timer: so few that a busy
+ * trial's rows die young, and do not pile up among the long-lived objects until those are collected.
+ */
+const largestBatch = 512;
 
 export class Writer {
   readonly #path: string;
@@ -153,12 +156,12 @@ export class Writer {
  * call: SQLite would store NULL.
  */
 function bind(table: string, values: Values): Bound {
-  return Object.fromEntries(
-    Object.entries(values).map(([column, value]) => {
-      if (typeof value === "number" && !Number.isFinite(value)) {
-        throw new RangeError(`${table}.${column} must be a finite number, got ${value}`);
-      }
-      return [column, typeof value === "boolean" ? Number(value) : (value ?? null)];
-    }),
-  );
+  const bound: Record<string, string | number | Buffer | null> = {};
+  for (const [column, value] of Object.entries(values)) {
+    if (typeof value === "number" && !Number.isFinite(value)) {
+      throw new RangeError(`${table}.${column} must be a finite number, got ${value}`);
+    }
+    bound[column] = typeof value === "boolean" ? Number(value) : (value ?? null);
+  }
+  return bound;
 }
