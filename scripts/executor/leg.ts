@@ -6,7 +6,7 @@ import { toolIdentityOf } from "../environment/client.ts";
 import { processStartedAt, stillRuns } from "../environment/process.ts";
 import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
 import { messageOf, UserError } from "../errors.ts";
-import type { Plan, Round } from "../experiment/plan.ts";
+import { type Plan, type Round, roundsForSure } from "../experiment/plan.ts";
 import { ensureFolder, type Project } from "../experiment/project.ts";
 import { createProgress } from "../report/progress.ts";
 import type { Store } from "../store/store.ts";
@@ -17,6 +17,7 @@ import { cleanLeftLogs, endLeftovers } from "./leftovers.ts";
 import { createLocalExecutor } from "./local.ts";
 import type { EngineMachine } from "./machine.ts";
 import { type MeasureOutcome, measure } from "./measure.ts";
+import { roundsOnDemand } from "./rounds-on-demand.ts";
 import { sharedServerNotes } from "./shared-servers.ts";
 
 /** A run and the rounds of it that are to be measured now. */
@@ -40,9 +41,16 @@ export async function measureLeg(
   { signal, talk }: { readonly signal: AbortSignal; readonly talk: (line: string) => void },
 ): Promise<MeasureOutcome> {
   const { experiment } = planned;
+  const onDemand = experiment.measure.rounds.kind === "until";
+  const forSure = onDemand ? roundsForSure(experiment.measure) : undefined;
   const steps = rounds.flatMap(({ round, starts }) =>
     starts.flatMap(({ trials }) =>
-      trials.map(({ point }) => ({ point, round, rounds: planned.roundCount })),
+      trials.map(({ point }) => ({
+        point,
+        round,
+        rounds: planned.roundCount,
+        roundsForSure: forSure,
+      })),
     ),
   );
   if (there === undefined || steps.length === 0) return { measured: 0, failed: [] };
@@ -78,7 +86,7 @@ export async function measureLeg(
   );
   if (known !== undefined) store.useCalibration(run, leg, known.id);
   talk(
-    `Run ${run}: ${steps.length} trials of ${planned.points.length} points in ${planned.roundCount} rounds`,
+    `Run ${run}: ${onDemand ? "at most " : ""}${steps.length} trials of ${planned.points.length} points in ${forSure === undefined ? "" : `${forSure} to `}${planned.roundCount} rounds`,
   );
   const gpus = machine.watchGpus(experiment.telemetry.gpuMs);
   const executor = createLocalExecutor({
@@ -102,6 +110,8 @@ export async function measureLeg(
         leg,
         rounds,
         roundsInAll: planned.roundCount,
+        roundsForSure: forSure,
+        onDemand: roundsOnDemand({ store, run, plan: planned }, leg, progress),
         logFolder: ensureFolder(logFolderOf(project, run)),
         signal,
       },

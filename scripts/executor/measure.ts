@@ -8,12 +8,13 @@ import type { Progress, TrialStep } from "../report/progress.ts";
 import { quantile7, sortAscending } from "../stats/quantiles.ts";
 import { requestMetrics } from "../stats/request-metrics.ts";
 import type { TrialSamples } from "../stats/samples.ts";
-import { throughputWindow, windowTokensOf } from "../stats/window.ts";
+import { throughputWindow, type Window, windowTokensOf } from "../stats/window.ts";
 import type { Store } from "../store/store.ts";
 import type { AttemptKey } from "../store/stored-run.ts";
 import { formatNumber, isoWithOffset } from "../units.ts";
 import type { LocalExecutor } from "./local.ts";
 import { logPathOf } from "./log-path.ts";
+import type { RoundsOnDemand } from "./rounds-on-demand.ts";
 import type { StartEvent } from "./start-events.ts";
 
 export interface MeasureOptions {
@@ -22,6 +23,10 @@ export interface MeasureOptions {
   /** The rounds that are to be measured now: all of them, or what a resumed run still lacks. */
   readonly rounds: readonly Round[];
   readonly roundsInAll: number;
+  /** Ends the rounds early; absent: all of them are measured. */
+  readonly onDemand?: RoundsOnDemand | undefined;
+  /** Rounds that are measured in any case, where the others are on demand. */
+  readonly roundsForSure?: number | undefined;
   readonly logFolder: string;
   readonly signal: AbortSignal;
 }
@@ -55,7 +60,25 @@ export async function measure(
   const lastStarts = new Map(
     options.rounds.flatMap(({ starts }) => starts).map((planned) => [planned.variant, planned]),
   );
+  /** Engines that were kept beyond what is to come are stopped, and their starts ended. */
+  const endOpen = (variant: string, died: string | undefined): void => {
+    const open = openStarts.get(variant);
+    if (open === undefined) return;
+    openStarts.delete(variant);
+    store.endStart(options.run, open.start, {
+      at: isoWithOffset(Date.now()),
+      reason: died !== undefined ? "died" : open.attached ? "detached" : "stopped",
+      detail: died,
+      logDigest: digestOf(open.logPath),
+    });
+  };
+  const givenUp = (): ReadonlySet<string> =>
+    new Set([...neverReady].flatMap(([name, count]) => (count >= hopelessStarts ? name : [])));
   for (const { round, starts } of options.rounds) {
+    if (!isInterrupted() && options.onDemand?.isOver({ round, starts }, givenUp()) === true) {
+      for (const { variant } of starts) endOpen(variant, await executor.release(variant));
+      continue;
+    }
     for (const planned of starts) {
       if (isInterrupted()) break;
       if ((neverReady.get(planned.variant) ?? 0) >= hopelessStarts) {
@@ -83,17 +106,9 @@ export async function measure(
         failed.push({ point, round, reason: recorder.reasonOf(id) });
     }
   }
+  if (!isInterrupted()) options.onDemand?.finish(givenUp());
   const died = await executor.close();
-  for (const [variant, { start, attached, logPath }] of openStarts) {
-    const detail = died.get(variant);
-    const asMeant = attached ? "detached" : "stopped";
-    store.endStart(options.run, start, {
-      at: isoWithOffset(Date.now()),
-      reason: detail === undefined ? asMeant : "died",
-      detail,
-      logDigest: digestOf(logPath),
-    });
-  }
+  for (const variant of [...openStarts.keys()]) endOpen(variant, died.get(variant));
   return { measured, failed };
 }
 
@@ -113,7 +128,7 @@ interface Recorder {
 
 /** Turns the events of one start into rows of the store and lines of progress. */
 function createRecorder(
-  { run, leg, roundsInAll }: MeasureOptions,
+  { run, leg, roundsInAll, roundsForSure }: MeasureOptions,
   store: Store,
   progress: Progress,
   /** Engines that live on after their start, by variant. */
@@ -139,7 +154,12 @@ function createRecorder(
     if (attempt === undefined) throw new Error("a record came before its trial");
     return attempt;
   };
-  const stepOf = ({ point, round }: Trial): TrialStep => ({ point, round, rounds: roundsInAll });
+  const stepOf = ({ point, round }: Trial): TrialStep => ({
+    point,
+    round,
+    rounds: roundsInAll,
+    roundsForSure,
+  });
 
   const take = (event: StartEvent): void => {
     switch (event.kind) {
@@ -245,11 +265,7 @@ function createRecorder(
           reason,
           watches,
           window: window && { startMs: window.fromMs, endMs: window.toMs },
-          windowTokens: new Map(
-            window === undefined
-              ? []
-              : samples.requests.map((request) => [request.index, windowTokensOf(request, window)]),
-          ),
+          windowTokens: window === undefined ? [] : tokensInside(samples, window),
         });
         if (status === "measured") measuredTrials.add(trial.id);
         else reasons.set(trial.id, reason ?? status);
@@ -285,6 +301,14 @@ function createRecorder(
     reasonOf: (trial) => reasons.get(trial) ?? died ?? "not measured",
     wasReady: () => ready,
   };
+}
+
+/** Each request's output tokens in the window, one at a time: a long trial has many. */
+function* tokensInside(
+  { requests }: TrialSamples,
+  window: Window,
+): Generator<readonly [index: number, tokens: number]> {
+  for (const request of requests) yield [request.index, windowTokensOf(request, window)];
 }
 
 /** A few words for the line of a trial; the record says it with intervals. */

@@ -27,6 +27,29 @@ describe("time left", () => {
     expect(clock.left()).toBe(3300);
   });
 
+  it("counts rounds on demand as far as they are likely to go", () => {
+    let nowMs = 0;
+    const steps = [1, 2, 3, 4, 5, 6].map((round) => step("a/c1", round));
+    const clock = estimateTimeLeft(steps, () => nowMs);
+    const measure = (round: number): void => {
+      clock.began(step("a/c1", round));
+      nowMs += 1000;
+      clock.ended(step("a/c1", round));
+    };
+    measure(1);
+    measure(2);
+    expect(clock.left()).toBe(4000);
+    clock.expectRounds(4, ["a/c1"]);
+    expect(clock.left()).toBe(2000);
+    expect(clock.trials()).toEqual({ ended: 2, total: 4 });
+    measure(3);
+    clock.expectRounds(5, ["a/c1"]);
+    expect(clock.trials()).toEqual({ ended: 3, total: 5 });
+    clock.expectRounds(3, ["a/c1"]);
+    expect(clock.left()).toBe(0);
+    expect(clock.trials()).toEqual({ ended: 3, total: 3 });
+  });
+
   it("is zero when nothing is left", () => {
     const clock = estimateTimeLeft([step("a/c1", 1)], () => 0);
     clock.began(step("a/c1", 1));

@@ -5,7 +5,10 @@ import { formatDuration, nowMs } from "../units.ts";
 export interface TrialStep {
   readonly point: string;
   readonly round: number;
+  /** At most, where they are on demand. */
   readonly rounds: number;
+  /** Rounds that are measured in any case; absent: all of them are. */
+  readonly roundsForSure?: number | undefined;
 }
 
 export interface Progress {
@@ -16,6 +19,8 @@ export interface Progress {
   trialMoved(done: number, total: number | undefined, inFlight: number): void;
   /** @param result a few words for the plain line: "QPS 12.3, TTFT 45 ms" */
   trialEnded(step: TrialStep, result: string): void;
+  /** Rounds on demand: trials of these points are likely to come up to this round, and no more. */
+  expectRounds(lastRound: number, points: readonly string[]): void;
   close(): void;
 }
 
@@ -28,15 +33,17 @@ export function createProgress(
   stream: NodeJS.WriteStream = process.stderr,
 ): Progress {
   const clock = estimateTimeLeft(trials);
-  return stream.isTTY
-    ? barProgress(trials.length, clock, stream)
-    : lineProgress(trials.length, clock, stream);
+  return stream.isTTY ? barProgress(clock, stream) : lineProgress(clock, stream);
 }
 
 /** How long the trials that are left will take, from those that ended. */
 interface TimeLeft {
   began(step: TrialStep): void;
   ended(step: TrialStep): void;
+  /** Leaves the points' trials of later rounds out, and takes those up to this round in again. */
+  expectRounds(lastRound: number, points: readonly string[]): void;
+  /** Trials that ended and that are expected. */
+  trials(): { readonly ended: number; readonly total: number };
   /** Milliseconds; undefined until a trial has ended. */
   left(): number | undefined;
 }
@@ -52,6 +59,10 @@ export function estimateTimeLeft(
   const beganMs = clock();
   const durations = new Map<string, number>();
   const left = [...trials];
+  /** By point, where it is not the last of the plan. */
+  const lastRounds = new Map<string, number>();
+  const expected = (): readonly TrialStep[] =>
+    left.filter(({ point, round }) => round <= (lastRounds.get(point) ?? round));
   let trialBeganMs = beganMs;
   let spentInTrialsMs = 0;
   let endedTrials = 0;
@@ -69,11 +80,18 @@ export function estimateTimeLeft(
       );
       if (position >= 0) left.splice(position, 1);
     },
+    expectRounds: (lastRound, points) => {
+      for (const point of points) lastRounds.set(point, lastRound);
+    },
+    trials: () => ({ ended: endedTrials, total: endedTrials + expected().length }),
     left: () => {
       if (endedTrials === 0) return undefined;
       const meanMs = spentInTrialsMs / endedTrials;
       const besideMs = Math.max(0, clock() - beganMs - spentInTrialsMs) / endedTrials;
-      return left.reduce((sum, { point }) => sum + (durations.get(point) ?? meanMs) + besideMs, 0);
+      return expected().reduce(
+        (sum, { point }) => sum + (durations.get(point) ?? meanMs) + besideMs,
+        0,
+      );
     },
   };
 }
@@ -83,7 +101,7 @@ function timeLeftText(clock: TimeLeft): string {
   return leftMs === undefined ? "time left not known yet" : `about ${formatDuration(leftMs)} left`;
 }
 
-function barProgress(total: number, clock: TimeLeft, stream: NodeJS.WriteStream): Progress {
+function barProgress(clock: TimeLeft, stream: NodeJS.WriteStream): Progress {
   const bars = new MultiBar(
     {
       stream,
@@ -94,7 +112,10 @@ function barProgress(total: number, clock: TimeLeft, stream: NodeJS.WriteStream)
     },
     Presets.shades_classic,
   );
-  const bar: SingleBar = bars.create(total, 0, { left: timeLeftText(clock), what: "" });
+  const bar: SingleBar = bars.create(clock.trials().total, 0, {
+    left: timeLeftText(clock),
+    what: "",
+  });
   let current = "";
   return {
     say: (line) => {
@@ -114,14 +135,18 @@ function barProgress(total: number, clock: TimeLeft, stream: NodeJS.WriteStream)
       bar.increment(1, { left: timeLeftText(clock) });
       bars.log(`${stepText(step)}: ${result}\n`);
     },
+    expectRounds: (lastRound, points) => {
+      clock.expectRounds(lastRound, points);
+      bar.setTotal(clock.trials().total);
+      bar.update({ left: timeLeftText(clock) });
+    },
     close: () => {
       bars.stop();
     },
   };
 }
 
-function lineProgress(total: number, clock: TimeLeft, stream: NodeJS.WriteStream): Progress {
-  let ended = 0;
+function lineProgress(clock: TimeLeft, stream: NodeJS.WriteStream): Progress {
   const say = (line: string): void => {
     stream.write(`${line}\n`);
   };
@@ -133,13 +158,17 @@ function lineProgress(total: number, clock: TimeLeft, stream: NodeJS.WriteStream
     trialMoved: () => undefined,
     trialEnded: (step, result) => {
       clock.ended(step);
-      ended += 1;
+      const { ended, total } = clock.trials();
       say(`[${ended}/${total}] ${stepText(step)}: ${result}; ${timeLeftText(clock)}`);
+    },
+    expectRounds: (lastRound, points) => {
+      clock.expectRounds(lastRound, points);
     },
     close: () => undefined,
   };
 }
 
-function stepText({ point, round, rounds }: TrialStep): string {
-  return `round ${round}/${rounds} ${point}`;
+function stepText({ point, round, rounds, roundsForSure }: TrialStep): string {
+  const least = roundsForSure === undefined ? "" : `${roundsForSure}-`;
+  return `round ${round}/${least}${rounds} ${point}`;
 }

@@ -86,6 +86,46 @@ describe("the note under a table", () => {
     expect(intervalNote({ ...facts, repeatsPerUnit: 4 }, "zh")).toContain("每轮取 4 次重复的均值");
   });
 
+  it("says of rounds on demand what was declared, how they ended, and how the interval allows for it", () => {
+    const onDemand = {
+      target: 0.02,
+      min: 4,
+      max: 12,
+      ends: [
+        {
+          variant: undefined,
+          round: 6,
+          outcome: "reached" as const,
+          widest: { point: "fp32/c4", metric: "ttft.p90" as const, share: 0.01834 },
+        },
+      ],
+    };
+    const six = { ...facts, units: count(6), onDemand };
+    expect(intervalNote(six, "en")).toContain(
+      " Rounds on demand, declared before the start: 4 to 12, until the half-width of every gating metric is at most 2 % of its mean; ended after round 6, target reached (widest: 1.8 % of fp32/c4 ttft.p90). The width decided the number of rounds, so the interval is computed with t(.9875) in place of t(.975) and given as 95 %.",
+    );
+    expect(intervalNote(six, "zh")).toContain(
+      "轮次按需增加：测前声明 4 至 12 轮，所有判定指标的区间半宽都不超过均值的 2% 时停止；第 6 轮后达到目标，停止（最宽的是 fp32/c4 ttft.p90：1.8%）。轮数由区间宽度决定，所以区间按 t(.9875) 而非 t(.975) 计算，作为 95% 区间给出。",
+    );
+    const byVariant = (variant: string, round: number, outcome: "reached" | "max") => ({
+      ...six,
+      onDemand: { ...onDemand, ends: [{ variant, round, outcome, widest: undefined }] },
+    });
+    const both = combineFacts([
+      byVariant("fp32", 5, "reached"),
+      byVariant("fp32", 5, "reached"),
+      byVariant("q8", 12, "max"),
+    ]);
+    expect(both && intervalNote(both, "en")).toContain(
+      "; fp32 ended after round 5, target reached; q8 ended after round 12, target not reached.",
+    );
+    expect(intervalNote({ ...six, onDemand: { ...onDemand, ends: [] } }, "en")).toContain(
+      "; not ended, as the run is not finished.",
+    );
+    // t(.9875, 1) = 25.4517
+    expect(intervalNote({ ...six, units: count(2) }, "en")).toContain("25.5 standard errors");
+  });
+
   it("says that there is nothing to say where nothing completed", () => {
     expect(intervalNote({ ...facts, units: count(0), requests: count(0) }, "en")).toMatch(
       /^No request completed/,

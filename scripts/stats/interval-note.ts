@@ -1,7 +1,9 @@
 // The sentences under a table of estimates: what its intervals cover and what they do not.
 import type { Language } from "../experiment/experiment.ts";
 import { formatNumber } from "../units.ts";
-import { unseenShare } from "./intervals.ts";
+import { studentQuantile } from "./distributions.ts";
+import { onDemandLevel, printedLevel, unseenShare } from "./intervals.ts";
+import type { GatingSpread, StoppingRule } from "./stopping.ts";
 
 interface CountRange {
   readonly least: number;
@@ -28,6 +30,20 @@ export interface EstimateFacts {
   readonly engines: "fresh" | "one" | "several";
   /** Every round has prompts of its own. */
   readonly freshPrompts: boolean;
+  /** The spread decided how many rounds there are; absent: their number was fixed before the start. */
+  readonly onDemand?: OnDemand | undefined;
+}
+
+/** The rule of rounds on demand, and how they ended. */
+export interface OnDemand extends StoppingRule {
+  /** One, or one for each variant where they end on their own (`order: grouped`); none: not ended. */
+  readonly ends: readonly {
+    readonly variant: string | undefined;
+    readonly round: number;
+    readonly outcome: "reached" | "max";
+    /** The widest interval at the end; undefined: no spread was known. */
+    readonly widest: Pick<GatingSpread, "point" | "metric" | "share"> | undefined;
+  }[];
 }
 
 /**
@@ -48,7 +64,18 @@ export function combineFacts(all: readonly EstimateFacts[]): EstimateFacts | und
     starts: rangeOf(all.map((facts) => facts.starts)),
     engines: (["one", "several"] as const).find((kind) => engines.has(kind)) ?? "fresh",
     freshPrompts: all.every((facts) => facts.freshPrompts),
+    onDemand: combineOnDemand(all.flatMap(({ onDemand }) => onDemand ?? [])),
   };
+}
+
+/** Points of one experiment follow one rule; an end that they share is said once. */
+function combineOnDemand(all: readonly OnDemand[]): OnDemand | undefined {
+  const [first] = all;
+  if (first === undefined) return undefined;
+  const ends = new Map(
+    all.flatMap((one) => one.ends).map((end) => [`${end.variant ?? ""} ${end.round}`, end]),
+  );
+  return { ...first, ends: [...ends.values()] };
 }
 
 /**
@@ -65,6 +92,7 @@ export function intervalNote(facts: EstimateFacts, language: Language): string {
     ...(facts.units.least === 1 ? [someOneRound] : []),
     ...(facts.units.least <= 2 && facts.units.most >= 2 ? [twoRounds(facts)] : []),
     unseenMode(facts),
+    ...(facts.onDemand === undefined ? [] : [onDemandNote(facts.onDemand)]),
   ];
   return sentences.map((sentence) => sentence[language]).join(language === "zh" ? "" : " ");
 }
@@ -133,11 +161,13 @@ const someOneRound: Sentence = {
 };
 
 /** t(0.975, 1) is 12.7 where ten rounds have 2.26: such an interval is honest and nearly useless. */
-function twoRounds({ units, unit }: EstimateFacts): Sentence {
+function twoRounds({ units, unit, onDemand }: EstimateFacts): Sentence {
   const all = units.least === 2 && units.most === 2;
+  const level = onDemand === undefined ? printedLevel : onDemandLevel;
+  const times = formatNumber(studentQuantile((1 + level) / 2, 1), 1);
   return {
-    zh: `${all ? "" : "部分测点"}只有 2 ${unitTexts[unit].zh}：自由度为 1，区间半宽是标准误的 12.7 倍，只能看数量级。`,
-    en: `${all ? "Only 2" : "Points with only 2"} ${unitTexts[unit].en}: with 1 degree of freedom the interval reaches 12.7 standard errors either way and tells the order of magnitude only.`,
+    zh: `${all ? "" : "部分测点"}只有 2 ${unitTexts[unit].zh}：自由度为 1，区间半宽是标准误的 ${times} 倍，只能看数量级。`,
+    en: `${all ? "Only 2" : "Points with only 2"} ${unitTexts[unit].en}: with 1 degree of freedom the interval reaches ${times} standard errors either way and tells the order of magnitude only.`,
   };
 }
 
@@ -158,6 +188,40 @@ function unseenMode({ units, unit, engines }: EstimateFacts): Sentence {
     zh: `出现概率低于 ${text}% 的${unit === "repeat" ? "重复" : "轮次"}状态可能未被观察到${restarts.zh}。`,
     en: `A mode hit by fewer than ${text} % of ${unitTexts[unit].en} could be unseen${restarts.en}.`,
   };
+}
+
+function onDemandNote(onDemand: OnDemand): Sentence {
+  const { target, min, max } = onDemand;
+  const share = formatShare(target);
+  const end = onDemandEnd(onDemand);
+  return {
+    zh: `轮次按需增加：测前声明 ${min} 至 ${max} 轮，所有判定指标的区间半宽都不超过均值的 ${share.replace(" ", "")} 时停止；${end.zh}。轮数由区间宽度决定，所以区间按 t(.9875) 而非 t(.975) 计算，作为 95% 区间给出。`,
+    en: `Rounds on demand, declared before the start: ${min} to ${max}, until the half-width of every gating metric is at most ${share} of its mean; ${end.en}. The width decided the number of rounds, so the interval is computed with t(.9875) in place of t(.975) and given as 95 %.`,
+  };
+}
+
+/** How rounds on demand ended: "ended after round 6, target reached (widest: 1.8 % of fp32/c4 ttft.p90)". */
+export function onDemandEnd({ ends }: Pick<OnDemand, "ends">): Sentence {
+  if (ends.length === 0) return { zh: "尚未结束", en: "not ended, as the run is not finished" };
+  const texts = ends.map(({ variant, round, outcome, widest }): Sentence => {
+    const whose = variant === undefined ? "" : `${variant} `;
+    const reached = outcome === "reached";
+    const share = widest?.share === undefined ? undefined : formatShare(widest.share, 2);
+    const where = `${widest?.point ?? ""} ${widest?.metric ?? ""}`;
+    return {
+      zh: `${whose}第 ${round} 轮后${reached ? "达到目标，停止" : "停止，未达到目标"}${share === undefined ? "" : `（最宽的是 ${where}：${share.replace(" ", "")}）`}`,
+      en: `${whose}ended after round ${round}, target ${reached ? "" : "not "}reached${share === undefined ? "" : ` (widest: ${share} of ${where})`}`,
+    };
+  });
+  return {
+    zh: texts.map(({ zh }) => zh).join("；"),
+    en: texts.map(({ en }) => en).join("; "),
+  };
+}
+
+/** @example formatShare(0.02) // "2 %", formatShare(0.02676, 2) // "2.7 %" */
+export function formatShare(share: number, digits = 6): string {
+  return `${Number((share * 100).toPrecision(digits))} %`;
 }
 
 function rangeOf(ranges: readonly CountRange[]): CountRange {

@@ -29,6 +29,12 @@ export interface GeometricInterval extends Interval {
 /** The level of every printed interval. */
 export const printedLevel = 0.95;
 
+/**
+ * The level at which an interval is computed so that it covers `printedLevel` where its own width
+ * decided when the rounds ended: t(.9875) in place of t(.975).
+ */
+export const onDemandLevel = 0.975;
+
 /** Above this ratio of standard deviation to mean the rounds are noisy and are treated in logs. */
 const noisyCv = 0.2;
 
@@ -132,16 +138,16 @@ export function medianRoundInterval(values: readonly number[]): Interval | undef
 }
 
 /**
- * The fewest rounds R with t(0.975, R - 1) cv / sqrt R <= target.
+ * The fewest rounds R with t((1 + level) / 2, R - 1) cv / sqrt R <= target.
  *
  * @param cv standard deviation over mean, 0..1
  * @param target half-width over mean, 0..1, above 0
  * @example neededRounds(0.02, 0.01) // 18
  */
-export function neededRounds(cv: number, target: number): number {
+export function neededRounds(cv: number, target: number, level = printedLevel): number {
   if (!(cv >= 0 && target > 0)) throw new RangeError(`no rounds for cv ${cv}, target ${target}`);
   const enough = (rounds: number): boolean =>
-    (studentQuantile(0.975, rounds - 1) * cv) / Math.sqrt(rounds) <= target;
+    (studentQuantile((1 + level) / 2, rounds - 1) * cv) / Math.sqrt(rounds) <= target;
   let high = 2;
   while (!enough(high)) high *= 2;
   let low = Math.max(2, high / 2);

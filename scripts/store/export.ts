@@ -35,6 +35,10 @@ export function logicalFiles(store: Store, run: string): readonly LogicalFile[] 
     { name: "readings.jsonl", contents: () => readingLines(store, stored.attempts) },
     { name: "requests.jsonl", contents: () => requestLines(store, stored.attempts) },
     { name: "run.json", contents: () => [canonicalJson(headerOf(stored)), "\n"] },
+    // Of runs that have one alone: the ids of others stay what they were.
+    ...(stored.roundsEnds.length === 0
+      ? []
+      : [{ name: "rounds.jsonl", contents: () => stored.roundsEnds.map(jsonLine) }]),
     { name: "starts.jsonl", contents: () => stored.starts.map(startLine) },
     { name: "trials.jsonl", contents: () => stored.attempts.map(jsonLine) },
   ];

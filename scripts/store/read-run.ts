@@ -6,6 +6,7 @@ import type { ToolIdentity } from "../environment/client.ts";
 import type { EnvironmentField, RawProbe } from "../environment/snapshot.ts";
 import type { Estimate } from "../stats/samples.ts";
 import { readAttempts } from "./read-attempts.ts";
+import { readRoundsEnds } from "./rounds-ends.ts";
 import { readStoredExperiment, readStoredPlan } from "./stored-experiment.ts";
 import { parseStored } from "./stored-json.ts";
 import type {
@@ -87,6 +88,7 @@ export function readRun(db: Database, run: string): StoredRun | undefined {
     starts: readStarts(db, run),
     attempts: readAttempts(db, run),
     notes: readNotes(db, run),
+    roundsEnds: readRoundsEnds(db, run),
   };
 }
 

@@ -19,6 +19,7 @@ import {
   caseHeader,
   caseReadings,
   caseRecords,
+  caseRoundsEnd,
   caseSnapshot,
   caseWindowTokens,
 } from "../testing/store-case.ts";
@@ -84,6 +85,7 @@ function fill(store: Store): void {
   });
   store.appendAudit(run, caseAudit);
   store.useCalibration(run, 1, store.appendCalibration(caseCalibration));
+  store.appendRoundsEnd(run, caseRoundsEnd);
   store.endLeg(run, 1, { endedAt: caseAt, reason: "interrupted" });
 }
 
@@ -113,6 +115,8 @@ describe("the schema", () => {
     expect(store.snapshotsOf(run).map(({ snapshot }) => snapshot)).toEqual([caseSnapshot]);
     expect(store.estimatesOf(run)?.rows.map(({ estimate }) => estimate)).toEqual([caseEstimate]);
     expect(store.auditOf(run)).toEqual(caseAudit);
+    const hasEnds = Number(/\d+/.exec(name)?.[0]) >= 3;
+    expect(stored.roundsEnds).toEqual(hasEnds ? [caseRoundsEnd] : []);
     store.close();
     const now = new SqliteDatabase(path, { readonly: true });
     expect(checkVersion(now, path)).toBe(migrations.length);

@@ -20,6 +20,7 @@ import {
   caseReadings,
   caseRecord,
   caseRecords,
+  caseRoundsEnd,
   caseSnapshot,
   caseSummary,
   caseTrial,
@@ -372,6 +373,7 @@ describe("what was measured", () => {
     });
     store.appendAudit(run, caseAudit);
     store.useCalibration(run, 1, store.appendCalibration(caseCalibration));
+    store.appendRoundsEnd(run, caseRoundsEnd);
     store.endLeg(run, 1, { endedAt: caseAt, reason: "complete" });
     const db = new SqliteDatabase(path);
     db.exec(
@@ -383,7 +385,7 @@ describe("what was measured", () => {
       )
       .pluck()
       .all();
-    expect(tables).toHaveLength(20);
+    expect(tables).toHaveLength(21);
     for (const table of tables) {
       const column = db.prepare(`SELECT * FROM ${table}`).columns()[0]?.name ?? "";
       expect(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), table).toBeGreaterThan(0);
@@ -451,7 +453,7 @@ describe("writing in the background", () => {
   it("writes a large batch without waiting", () => {
     const key = begin();
     for (let index = 0; index < 5000; index += 1) store.appendRequest(key, record(index));
-    expect(stored()).toBe(4096);
+    expect(stored()).toBe(9 * 512);
     store.flush();
     expect(stored()).toBe(5000);
   });

@@ -33,6 +33,7 @@ import {
   readGpuReadings,
 } from "./reading-rows.ts";
 import { type CountedTokens, toRequestRow } from "./request-row.ts";
+import { type RoundsEnd, readRoundsEnds, roundsEndOf, trialsAskedFor } from "./rounds-ends.ts";
 import { findRun, unknownRun } from "./run-id.ts";
 import { canonicalJson } from "./stored-json.ts";
 import type {
@@ -308,6 +309,23 @@ export class Store {
     withAdvice(this.path, () => this.#db.pragma("wal_checkpoint(PASSIVE)"));
   }
 
+  /** Keeps the decision that no more rounds are needed. */
+  appendRoundsEnd(run: string, end: RoundsEnd): void {
+    this.#writer.write(() => {
+      this.#writer.insert("rounds_end_row", {
+        run,
+        leg: end.leg,
+        variant: end.variant,
+        at: end.at,
+        round: end.round,
+        outcome: end.outcome,
+        target: end.target,
+        trials_spared: end.trialsSpared,
+        spreads_json: canonicalJson(end.spreads),
+      });
+    });
+  }
+
   appendNote(run: string, note: Note): void {
     this.#writer.write(() => {
       const { leg, at, kind, text } = note;
@@ -475,14 +493,34 @@ export class Store {
     return this.#read(() => readAudit(this.#db, run));
   }
 
-  /** The trials of `plan` (the run's own by default) without a measured attempt, in its order. */
-  missingTrials(run: string, plan?: Plan): readonly Trial[] {
+  /** How the run's rounds on demand ended, in the order it was decided; empty: not ended, or fixed. */
+  roundsEndsOf(run: string): readonly RoundsEnd[] {
+    return this.#read(() => readRoundsEnds(this.#db, run));
+  }
+
+  /**
+   * The trials of `plan` (the run's own by default) without a measured attempt, in its order. Rounds
+   * on demand that ended have no more, unless a trial failed before their end: once it is filled in,
+   * the spread decides again.
+   */
+  missingTrials(run: string, plan: Plan = this.readRun(run).plan): readonly Trial[] {
     const done = new Set(
       this.attemptsOf(run)
         .filter(({ counts }) => counts)
         .map(({ trial }) => trial),
     );
-    return trialsOf(plan ?? this.readRun(run).plan).filter(({ id }) => !done.has(id));
+    const ends = this.roundsEndsOf(run);
+    const asked = new Set(trialsAskedFor(plan, ends).map(({ id }) => id));
+    const missing = trialsOf(plan).filter(({ id }) => !done.has(id));
+    // By the variant whose rounds ended on their own, or "" for those that take turns.
+    const reopened = new Set(
+      missing.flatMap(({ id, variant }) =>
+        asked.has(id) ? [roundsEndOf(ends, variant)?.variant ?? ""] : [],
+      ),
+    );
+    return missing.filter(
+      ({ id, variant }) => asked.has(id) || reopened.has(roundsEndOf(ends, variant)?.variant ?? ""),
+    );
   }
 
   /**

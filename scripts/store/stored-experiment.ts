@@ -5,12 +5,12 @@ import type { Plan } from "../experiment/plan.ts";
 import { parseStored } from "./stored-json.ts";
 
 /** What came later; JSON also drops keys without a value. */
-type Stored = Omit<Experiment, "client" | "workloads" | "limits"> &
-  Partial<Pick<Experiment, "client">> & {
-    readonly workloads: readonly (Omit<Workload, "turns"> & Partial<Pick<Workload, "turns">>)[];
-    readonly limits: Omit<Experiment["limits"], "failureCount" | "trialMs"> &
-      Partial<Experiment["limits"]>;
-  };
+type Stored = Omit<Experiment, "client" | "workloads" | "limits"> & {
+  readonly client?: Partial<Experiment["client"]>;
+  readonly workloads: readonly (Omit<Workload, "turns"> & Partial<Pick<Workload, "turns">>)[];
+  readonly limits: Omit<Experiment["limits"], "failureCount" | "trialMs"> &
+    Partial<Experiment["limits"]>;
+};
 
 export function readStoredExperiment(json: string): Experiment {
   return ofToday(parseStored(json) as Stored);
@@ -21,10 +21,10 @@ export function readStoredPlan(json: string): Plan {
   return { ...plan, experiment: ofToday(plan.experiment) };
 }
 
-function ofToday({ workloads, limits, ...experiment }: Stored): Experiment {
+function ofToday({ client, workloads, limits, ...experiment }: Stored): Experiment {
   return {
-    client: { threads: "auto", calibrate: true },
     ...experiment,
+    client: { threads: "auto", poll: false, calibrate: true, ...client },
     workloads: workloads.map((workload) => ({ turns: 1, ...workload })),
     limits: { failureCount: undefined, trialMs: undefined, ...limits },
   };

@@ -8,6 +8,7 @@ import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
 import type { Experiment, Load, LocalText, ReadExperiment } from "../experiment/experiment.ts";
 import type { Plan, Point, Trial } from "../experiment/plan.ts";
 import type { Estimate } from "../stats/samples.ts";
+import type { RoundsEnd } from "./rounds-ends.ts";
 
 export interface RunHeader {
   readonly run: string;
@@ -112,8 +113,8 @@ export interface TrialEnd {
   readonly summary: DriveSummary | undefined;
   readonly status: AttemptStatus;
   readonly reason?: string | undefined;
-  /** Output tokens emitted in the window, by request index. */
-  readonly windowTokens: ReadonlyMap<number, number>;
+  /** Output tokens emitted in the window, by request index; read once. */
+  readonly windowTokens: Iterable<readonly [index: number, tokens: number]>;
   /** The throughput window; undefined: the trial has none. */
   readonly window: { readonly startMs: number; readonly endMs: number } | undefined;
   /** How the watches of engine and GPUs went; undefined: there was none. */
@@ -165,6 +166,8 @@ export interface StoredRun extends RunHeader {
   /** In the order they began. */
   readonly attempts: readonly StoredAttempt[];
   readonly notes: readonly Note[];
+  /** How rounds on demand ended, in the order it was decided; empty: not ended, or fixed. */
+  readonly roundsEnds: readonly RoundsEnd[];
 }
 
 /** A line of `benchbook list`. */

@@ -332,6 +332,28 @@ CREATE TABLE leg_calibration_row (
 
 const tablesOfVersion2 = ["calibration_row", "leg_calibration_row"];
 
+/** Tables of version 3: why rounds on demand ended. */
+const version3 = `
+-- After a whole round: no more rounds of a run, or (\`variant\`) of one variant whose rounds come in
+-- one go. The last one counts: a resumption that fills in failed trials decides again.
+CREATE TABLE rounds_end_row (
+  id INTEGER PRIMARY KEY,
+  run TEXT NOT NULL,
+  leg INTEGER NOT NULL,
+  variant TEXT,
+  at TEXT NOT NULL,
+  round INTEGER NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('reached', 'max')),
+  target REAL NOT NULL,
+  trials_spared INTEGER NOT NULL,
+  spreads_json TEXT NOT NULL,
+  FOREIGN KEY (run, leg) REFERENCES leg_row (run, leg)
+) STRICT;
+CREATE INDEX rounds_end_of_run ON rounds_end_row (run);
+`;
+
+const tablesOfVersion3 = ["rounds_end_row"];
+
 /** Triggers that let rows be added to a table and never changed or taken away. */
 function appendOnly(table: string): string {
   const refuse = (action: "UPDATE" | "DELETE"): string => `
@@ -360,4 +382,5 @@ export const migrations: readonly string[] = [
       .map(sealed)
       .join(""),
   version2 + tablesOfVersion2.map(appendOnly).join(""),
+  version3 + tablesOfVersion3.map(appendOnly).join(""),
 ];

@@ -16,6 +16,11 @@ const counting = `(
   FROM trial_row JOIN trial_end_row USING (attempt_id) WHERE status = 'measured' GROUP BY run, trial
 )`;
 
+/** Of each run, or of each of its variants, the end of its rounds that counts. */
+const lastRoundsEnds = `(
+  SELECT * FROM rounds_end_row WHERE id IN (SELECT max(id) FROM rounds_end_row GROUP BY run, variant)
+)`;
+
 const newest = (table: string): string =>
   `(SELECT run, max(generation) AS generation FROM ${table} GROUP BY run)`;
 
@@ -37,7 +42,11 @@ const run: View = {
     ["legs", "coalesce(l.leg, 0)", "uninterrupted executions; above 1 the run was resumed"],
     ["started_at", "f.started_at", "of the first leg, ISO 8601 with offset"],
     ["ended_at", "e.ended_at", "of the last leg; NULL while open"],
-    ["trials_planned", "r.trials_planned", "trials of the plan"],
+    [
+      "trials_planned",
+      `r.trials_planned - coalesce((SELECT sum(trials_spared) FROM ${lastRoundsEnds} WHERE run = r.run), 0)`,
+      "trials of the plan, without those that rounds on demand did not need",
+    ],
     [
       "trials_measured",
       "(SELECT count(DISTINCT trial) FROM trial_row JOIN trial_end_row USING (attempt_id) WHERE trial_row.run = r.run AND status = 'measured')",
@@ -493,6 +502,29 @@ const calibration: View = {
   source: "FROM calibration_row c",
 };
 
+const roundsEnd: View = {
+  about: "Why rounds on demand ended: one row for each metric that decided, at each point.",
+  columns: [
+    ["run", "d.run", "run.run"],
+    ["variant", "d.variant", "the variant whose rounds ended; NULL: those of the whole run"],
+    ["at", "d.at", "ISO 8601 with offset"],
+    ["round", "d.round", "the last round, from 1"],
+    ["outcome", "d.outcome", "reached: every interval is within the target; max: it is not"],
+    ["target", "d.target", "half-width over mean that was asked for, 0..1"],
+    ["point", "s.value ->> '$.point'", "variant/[workload/]load"],
+    ["metric", "s.value ->> '$.metric'", "key of the estimate: ttft.mean, output_tps"],
+    ["values_behind", "s.value ->> '$.count'", "rounds, or engine starts, that gave a value"],
+    ["value", "s.value ->> '$.value'", "mean, or geometric mean of noisy rounds; NULL: none"],
+    [
+      "half_width_share",
+      "s.value ->> '$.share'",
+      "half-width over value, with t(.9875); NULL: fewer than two values",
+    ],
+    ["is_reached", "s.value ->> '$.reached'", "1: within the target"],
+  ],
+  source: `FROM ${lastRoundsEnds} d, json_each(d.spreads_json) s`,
+};
+
 const views = {
   run,
   trial,
@@ -504,6 +536,7 @@ const views = {
   finding,
   reported,
   calibration,
+  rounds_end: roundsEnd,
 };
 export type ViewName = keyof typeof views;
 
@@ -521,6 +554,7 @@ export const viewColumns: Readonly<
   finding: describe(finding),
   reported: describe(reported),
   calibration: describe(calibration),
+  rounds_end: describe(roundsEnd),
 };
 
 function describe(view: View): readonly { readonly name: string; readonly meaning: string }[] {

@@ -11,6 +11,7 @@ import type { EnvironmentSnapshot } from "../environment/snapshot.ts";
 import type { Experiment } from "../experiment/experiment.ts";
 import type { Plan, Trial } from "../experiment/plan.ts";
 import type { Estimate } from "../stats/samples.ts";
+import type { RoundsEnd } from "../store/rounds-ends.ts";
 import type { Store } from "../store/store.ts";
 import type {
   AttemptKey,
@@ -73,7 +74,7 @@ const experiment: Experiment = {
     failureCount: undefined,
     trialMs: undefined,
   },
-  client: { threads: "auto", calibrate: true },
+  client: { threads: "auto", poll: false, calibrate: true },
   telemetry: { gpuMs: 1000, engineMs: 1000 },
   environment: { kind: "local" },
   stated: { other: {} },
@@ -408,6 +409,28 @@ export const caseAudit: AuditResult = {
   findings: [finding],
   notChecked: [{ rule: "E1", where: "run", why: { zh: "没有 GPU", en: "no GPU" } }],
   checked: ["E23"],
+};
+
+/** As if its rounds had been on demand. */
+export const caseRoundsEnd: RoundsEnd = {
+  leg: 1,
+  variant: "fp32",
+  at: caseAt,
+  round: 1,
+  outcome: "max",
+  target: 0.02,
+  trialsSpared: 0,
+  spreads: [
+    {
+      point: "fp32/c2",
+      metric: "ttft.mean",
+      count: 1,
+      value: 12,
+      share: undefined,
+      geometric: false,
+      reached: false,
+    },
+  ],
 };
 
 /** Appends the run with its first trial measured and its second not begun; gives the first's key. */
