@@ -10,6 +10,7 @@ import { loadRules } from "./rules-load.ts";
 import { sampleRules } from "./rules-sample.ts";
 import { settingsRules } from "./rules-settings.ts";
 import { storyRules } from "./rules-story.ts";
+import { trendRules } from "./rules-trend.ts";
 
 /** E1 to E29, then the rules about how the run went. */
 export const rules: readonly Rule[] = [
@@ -21,6 +22,7 @@ export const rules: readonly Rule[] = [
   ...loadRules,
   ...sampleRules,
   ...storyRules,
+  ...trendRules,
 ].sort(byId);
 
 /** The rule that audit-run.ts itself applies: it needs the findings of all others. */

@@ -192,4 +192,25 @@ export const thresholds = {
     unit: "W",
     reason: "limits are printed to a hundredth and set in whole watts",
   },
+  trendOverRun: {
+    value: 0.01,
+    unit: "of the figure, from the first round to the last",
+    reason: "as for steal: one percent is the smallest change this record claims to see",
+  },
+  trendWithinTrial: {
+    value: 0.05,
+    unit: "of the figure, from the begin of the window to its end",
+    reason:
+      "the protocol alone moves mean TTFT within a window by up to 7 %, so less says nothing of the engine",
+  },
+  goesWithTau: {
+    value: 0.8,
+    unit: "rank correlation over the rounds",
+    reason: "nine of ten pairs of rounds in the same order; of five rounds chance does it in 8 %",
+  },
+  outlyingRoundMads: {
+    value: 3.5,
+    unit: "scaled median absolute deviations of the other rounds",
+    reason: "the usual cut-off for a modified z-score (Iglewicz and Hoaglin 1993)",
+  },
 } as const satisfies Readonly<Record<string, Threshold>>;
