@@ -12,6 +12,7 @@ import { formatDuration, formatNumber } from "../units.ts";
 import type { RecordData } from "./record-data.ts";
 import { numberText, type PrintedNumber } from "./record-numbers.ts";
 import type { PointData } from "./record-parts.ts";
+import { sloLines } from "./record-slo.ts";
 
 /** Rows and columns with two spaces between; the first column left, the others as told. */
 export function table(
@@ -53,23 +54,32 @@ export function describePlan(
     readonly missing: readonly UserErrorParts[];
   },
 ): string {
+  const { least, most } = plan.rounds;
+  const onDemand = least < most;
+  /** Of what the most rounds come to: "16 to 48". */
+  const range = (inAll: number): string =>
+    onDemand
+      ? `${formatNumber((inAll * least) / most, 0)} to ${formatNumber(inAll, 0)}`
+      : formatNumber(inAll, 0);
   const rows = plan.rows.map((row) => [
     row.point,
     row.requestsPerTrial,
-    String(row.trials),
-    row.requests,
+    range(row.trials),
+    onDemand ? `${row.requests} at most` : row.requests,
   ]);
   const time =
     plan.estimatedS === undefined
       ? "not known yet: not all of it was measured before"
-      : `about ${formatDuration(plan.estimatedS * 1000)}, as in earlier runs`;
+      : onDemand
+        ? `about ${formatDuration((plan.estimatedS * least * 1000) / most)} (${least} rounds) to ${formatDuration(plan.estimatedS * 1000)} (${most} rounds), as in earlier runs`
+        : `about ${formatDuration(plan.estimatedS * 1000)}, as in earlier runs`;
   return [
     `${plan.title}\n`,
     table(["point", "requests a trial", "trials", "in all"], rows, [1, 2, 3]),
     "Order (variants and loads are shuffled by the seed)",
     ...plan.order.map((line) => `  ${line}`),
     "",
-    `${plan.starts} starts, ${plan.trials.length} trials, ${formatNumber(plan.requests, 0)} requests`,
+    `${range(plan.starts)} starts, ${range(plan.trials.length)} trials, ${range(plan.requests)} requests`,
     `Expected time: ${time}`,
     ...plan.notes.map((note) => `Note: ${note}`),
     ...(plan.missing.length === 0
@@ -112,6 +122,7 @@ export function describeSummary(data: RecordData, reports: readonly string[]): s
     "",
     table(head, rows, [1, 2, 3, 4]).trimEnd(),
     wrapped(data.intervalNote.en),
+    ...sloLines(data.slo).map((line) => wrapped(line)),
     `Verdict: ${verdict}. Record ${data.recordId.short}`,
     ...reports.map((path) => `  ${path}`),
     "",
