@@ -26,15 +26,18 @@ export interface CellContext {
   readonly shown: ReadonlySet<string>;
 }
 
+/** What it takes to say something in the words of the dictionary. */
+export type Wording = Pick<CellContext, "language" | "dictionary">;
+
 export function word(
-  context: CellContext,
+  context: Wording,
   name: string,
   places?: Readonly<Record<string, string>>,
 ): string {
   return wordOf(context.dictionary, "words", name, context.language, places);
 }
 
-export function column(context: CellContext, name: string): string {
+export function column(context: Wording, name: string): string {
   return wordOf(context.dictionary, "columns", name, context.language);
 }
 
@@ -144,7 +147,7 @@ export const noTable = {
 
 export function textCell(
   text: string,
-  context: CellContext,
+  context: Pick<CellContext, "language">,
   options: Partial<TableCell> = {},
 ): TableCell {
   return inlineCell(textInlines(text, context.language), options);
@@ -167,14 +170,14 @@ export function pointHead(point: PointData, { data, language }: CellContext): Ta
   );
 }
 
-export function paragraph(text: string, context: CellContext): Block {
+export function paragraph(text: string, context: Pick<CellContext, "language">): Block {
   return { kind: "paragraph", content: textInlines(text, context.language) };
 }
 
 /** A head of one row, text columns unless named numeric. */
 export function simpleHead(
   heads: readonly string[],
-  context: CellContext,
+  context: Pick<CellContext, "language">,
   numeric: readonly number[] = [],
 ): Table["head"] {
   return [
@@ -190,14 +193,14 @@ export function simpleHead(
 }
 
 /** A table's title in the dictionary. */
-export function titled(name: string, context: CellContext): string {
+export function titled(name: string, context: Wording): string {
   return wordOf(context.dictionary, "tables", name, context.language);
 }
 
 /** Number, anchor and caption of a table that can be referred to. */
 export function numberedCaption(
   name: string,
-  context: CellContext,
+  context: Wording & Pick<CellContext, "number">,
 ): Pick<Table, "id" | "numbered" | "caption" | "label"> {
   const number = context.number("table");
   const label = titled(name, context);

@@ -6,6 +6,8 @@ import { type CellContext, unknown } from "./cell-context.ts";
 import { chartFigures, chartMetrics } from "./chart-cells.ts";
 import { chartIds } from "./charts.ts";
 import { checkedRules, findingsTable, notCheckedTable } from "./check-cells.ts";
+import { comparedKeys, compareVariantsTables } from "./compare-cells.ts";
+import { toolDefinitions } from "./definition-cells.ts";
 import type { Block } from "./document.ts";
 import {
   engineArguments,
@@ -20,6 +22,7 @@ import {
 import { gpuTelemetryKeys, gpuTelemetryTable } from "./gpu-cells.ts";
 import type { Cell, CellName, Piece } from "./notebook-source.ts";
 import { resultsTables, shownKeys } from "./results-table.ts";
+import { sloKeys, sloTable } from "./slo-cells.ts";
 import {
   definitionsTable,
   deviationsTable,
@@ -44,11 +47,13 @@ const cells: Readonly<Record<CellName, Readonly<Record<string, Maker>>>> = {
     workload: workloadTables,
     planned: plannedTable,
     definitions: definitionsTable,
+    "tool-definitions": toolDefinitions,
     deviations: deviationsTable,
     starts: startsTable,
     instrument: instrumentTable,
     cache: cacheTables,
     gpu: gpuTelemetryTable,
+    slo: sloTable,
     "median-rounds": medianRoundTable,
     reproduction,
     glossary,
@@ -69,6 +74,7 @@ const cells: Readonly<Record<CellName, Readonly<Record<string, Maker>>>> = {
     "not-checked": notCheckedTable,
     checked: checkedRules,
   },
+  compare: { variants: compareVariantsTables },
 };
 
 /** The blocks of a cell. @throws UserError for a name or an option that is not known. */
@@ -85,6 +91,8 @@ export function keysShownBy(pieces: readonly Piece[], context: CellContext): Rea
     if (piece.kind !== "cell") return [];
     if (piece.cell === "table" && piece.name === "results") return shownKeys(piece, context);
     if (piece.cell === "table" && piece.name === "gpu") return gpuTelemetryKeys(context);
+    if (piece.cell === "table" && piece.name === "slo") return sloKeys(context);
+    if (piece.cell === "compare") return comparedKeys(piece, context);
     const chart = chartIds.find((id) => piece.cell === "chart" && id === piece.name);
     return chart === undefined ? [] : chartMetrics(chart, context.data);
   });

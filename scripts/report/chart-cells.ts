@@ -1,7 +1,9 @@
 // The chart cell: one figure per workload, its finding, its caption with what the numbers rest on.
 import { createHash } from "node:crypto";
-import { type CellContext, checkOptions, pointsOf, word } from "./cell-context.ts";
+import { type CellContext, checkOptions, word } from "./cell-context.ts";
+import type { RatioOptions } from "./chart-data.ts";
 import { type ChartId, chartIds } from "./charts.ts";
+import { comparedPoints, ratioOptions } from "./compare-cells.ts";
 import type { Block, Figure } from "./document.ts";
 import type { Cell } from "./notebook-source.ts";
 import { textInlines } from "./phrase.ts";
@@ -11,15 +13,22 @@ import { computedOf } from "./results-table.ts";
 
 /** A figure per workload: points of different workloads share no axis. */
 export async function chartFigures(cell: Cell, context: CellContext): Promise<readonly Block[]> {
-  checkOptions(context, cell, ["variants", "workloads", "points"]);
-  const points = pointsOf(context, cell);
+  const compares = cell.name === "variant-ratios";
+  checkOptions(context, cell, [
+    ...["variants", "workloads", "points"],
+    ...(compares ? ["base", "metrics", "margin"] : []),
+  ]);
+  // That there is one variant only is for the notebook to say, not for a figure that it never had.
+  if (compares && context.data.variants.length < 2) return [];
+  const compare = compares ? ratioOptions(cell, context) : undefined;
+  const points = comparedPoints(cell, context, { base: compare?.base });
   const workloads = [...new Set(points.map((point) => point.workload))];
   const blocks: Block[] = [];
   for (const workload of workloads) {
     const names = points.filter((point) => point.workload === workload).map(({ name }) => name);
     const id = chartIds.find((one) => one === cell.name);
     if (id === undefined) continue;
-    blocks.push(await chartFigure(id, names, 744, context));
+    blocks.push(await chartFigure(id, names, 744, context, compare));
   }
   return blocks;
 }
@@ -30,12 +39,14 @@ export async function chartFigure(
   names: readonly string[],
   width: 744 | 468,
   context: CellContext,
+  compare?: RatioOptions,
 ): Promise<Figure | Extract<Block, { kind: "paragraph" }>> {
   const { data, language, drawChart } = context;
   const points = data.charts.filter((point) => names.includes(point.name));
+  const request = { id, language, points, ...(compare === undefined ? {} : { compare }) };
   const [wide, narrow] = [
-    await drawChart({ id, language, width, points }),
-    await drawChart({ id, language, width: 346, points }),
+    await drawChart({ ...request, width }),
+    await drawChart({ ...request, width: 346 }),
   ];
   if (wide.status === "empty" || narrow.status === "empty") {
     const reason = wide.status === "empty" ? wide.reason : "";
@@ -51,7 +62,7 @@ export async function chartFigure(
       : word(context, "chart_omitted", {
           points: wide.omitted.join(word(context, "list_separator")),
         }) + word(context, "full_stop");
-  const metrics = chartMetrics(id, data);
+  const metrics = compare?.metrics ?? chartMetrics(id, data);
   const note = [
     wide.note,
     omitted,
@@ -62,7 +73,7 @@ export async function chartFigure(
     kind: "figure",
     id: `fig-${number.replaceAll(/\D/g, "")}`,
     numbered: number,
-    name: figureName(id, names, data),
+    name: figureName(id, { names, compare }, data),
     finding: wide.finding,
     caption: textInlines(note.join(language === "zh" ? "" : " "), language),
     wide: wide.svg,
@@ -76,15 +87,25 @@ export async function chartFigure(
 
 /**
  * "round-strip" of all points, "round-strip-128-32" of all points of one workload among several, and
- * with a digest of their names for a choice of points, so that no two choices share a file.
+ * with a digest of the choice where points or ways to compare were chosen, so that no two choices share a file.
  */
-function figureName(id: ChartId, names: readonly string[], data: RecordData): string {
+function figureName(
+  id: ChartId,
+  {
+    names,
+    compare,
+  }: { readonly names: readonly string[]; readonly compare: RatioOptions | undefined },
+  data: RecordData,
+): string {
   const workload = data.points.find((point) => names.includes(point.name))?.workload ?? "";
   const all = data.points.filter((point) => point.workload === workload).map(({ name }) => name);
   const base = data.workloads.length > 1 ? `${id}-${workload}` : id;
   const chosen = all.filter((name) => names.includes(name));
-  if (chosen.length === all.length) return base;
-  const digest = createHash("sha256").update(JSON.stringify(chosen)).digest("hex");
+  const { base: against, margin, metrics } = compare ?? {};
+  const isChoice = [against, margin, metrics].some((option) => option !== undefined);
+  if (chosen.length === all.length && !isChoice) return base;
+  const choice = isChoice ? { chosen, against, margin, metrics } : chosen;
+  const digest = createHash("sha256").update(JSON.stringify(choice)).digest("hex");
   return `${base}.${digest.slice(0, 8)}`;
 }
 
@@ -94,6 +115,7 @@ export function chartMetrics(id: ChartId, data: RecordData): readonly string[] {
     "throughput-interactivity": ["output_tps", "decode_tps"],
     "ttft-by-concurrency": ["ttft.mean", "concurrency_achieved"],
     "output-throughput": ["output_tps", "concurrency_achieved"],
+    "variant-ratios": ["output_tps", "ttft.mean", "ttft.p90", "tpot.mean"],
     "round-strip": ["output_tps"],
   };
   return keys[id].filter((key) => Object.hasOwn(data.metrics, key));

@@ -11,6 +11,8 @@ export interface ChartValue {
   readonly halfWidth?: number | undefined;
   /** Each round's own value, in order of rounds; empty where the metric has none. */
   readonly perRound: readonly { readonly round: number; readonly value: number }[];
+  /** Rounds that a check found unlike the others (S9); they count all the same. Absent: none. */
+  readonly outlying?: readonly number[];
   /** Mean and interval as the tables print them, so that chart and table agree to the digit. */
   readonly text?: string;
 }
@@ -59,6 +61,22 @@ export function loadOf(point: ChartPoint): number {
   return point.plannedConcurrency ?? point.achievedConcurrency?.value ?? Number.POSITIVE_INFINITY;
 }
 
+/** How variants are held against each other. */
+export interface RatioOptions {
+  /** Rounds of the variants were interleaved: values of one round are pairs. */
+  readonly paired: boolean;
+  /** Declared margin of equivalence, 0.05 for 5 %; undefined: made from the spread. */
+  readonly margin?: number | undefined;
+  /** What the others are held against; undefined: the first variant. */
+  readonly base?: string | undefined;
+  /** Keys of estimates; undefined: the gating metrics. */
+  readonly metrics?: readonly string[] | undefined;
+  /** Those of the metrics that a figure draws; undefined: all. */
+  readonly panels?: readonly string[];
+  /** The rounds of a variant shared one server process: restarts are not in the intervals. */
+  readonly oneProcess?: boolean;
+}
+
 /** What a chart is asked for. */
 export interface ChartInput {
   readonly language: Language;
@@ -66,6 +84,8 @@ export interface ChartInput {
   readonly width: ChartWidth;
   /** Points of one workload, in any order. */
   readonly points: readonly ChartPoint[];
+  /** How variants are held against each other, for the chart of their ratios. */
+  readonly compare?: RatioOptions;
 }
 
 type ChartWidth = 744 | 468 | 346;

@@ -101,6 +101,9 @@ export function roundsNote(
     shown.some(({ key }) => strip(point, key)?.low !== undefined),
   );
   const hollow = hollowNote(points, language);
+  const labelled = points.some((point) =>
+    shown.some(({ key }) => strip(point, key)?.outlying !== undefined),
+  );
   return sentences(
     [
       say(
@@ -117,6 +120,15 @@ export function roundsNote(
               language,
               "三角表示区间超出坐标范围",
               "A triangle: the interval goes on beyond the axis",
+            ),
+          ]
+        : []),
+      ...(labelled
+        ? [
+            say(
+              language,
+              "标出轮次的是离群轮（S9），照常计入",
+              "A named round is unlike the others (S9) and counts all the same",
             ),
           ]
         : []),

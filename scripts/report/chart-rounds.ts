@@ -225,6 +225,7 @@ function panelTexts(rows: readonly Row[], metric: StripMetric, options: TextOpti
       const text = rowName(point, namePx, language);
       texts.push({ px: 2 - left, py, text, align: "left", color: ink.light, weight: 400 });
     }
+    texts.push(...outlierLabels(strip(point, metric.key), axis, { py, language }));
     const { number, interval } = values.texts[position] ?? { number: "", interval: "" };
     const px = axis.lengthPx + gapPx + values.numberPx;
     texts.push({ px, py, text: number, align: "right", ...plain });
@@ -241,8 +242,26 @@ function panelTexts(rows: readonly Row[], metric: StripMetric, options: TextOpti
   return texts;
 }
 
+/** A labelled round has its number on the side of the mean, where there is room: the others are there. */
+function outlierLabels(
+  value: ChartValue | undefined,
+  { domain: [first, last], lengthPx }: Axis,
+  { py, language }: { readonly py: number; readonly language: Language },
+): readonly TextRow[] {
+  if (value === undefined) return [];
+  return value.perRound
+    .filter(({ round }) => value.outlying?.includes(round) === true)
+    .map(({ round, value: of }): TextRow => {
+      const off = deviation(value, of);
+      const x = ((off - first) / (last - first)) * lengthPx;
+      const text = say(language, `第 ${round} 轮`, `round ${round}`);
+      const [px, align] = off > 0 ? ([x - 8, "right"] as const) : ([x + 8, "left"] as const);
+      return { px, py, text, align, color: ink.light, weight: 400 };
+    });
+}
+
 // The load stays whole: without it two rows could not be told apart.
-function rowName(point: ChartPoint, limitPx: number, language: Language): string {
+export function rowName(point: ChartPoint, limitPx: number, language: Language): string {
   const load = say(language, `，${loadName(point, language)}`, `, ${loadName(point, language)}`);
   return fitText(point.variantLabel, limitPx - textWidth(load, { language }), { language }) + load;
 }

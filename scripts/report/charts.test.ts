@@ -6,6 +6,7 @@ import type { ChartInput, ChartPoint } from "./chart-data.ts";
 import { isInside, overlaps } from "./chart-labels.ts";
 import type { Drawing, DrawingResult } from "./chart-panel.ts";
 import { drawPareto } from "./chart-pareto.ts";
+import { drawRatios } from "./chart-ratios.ts";
 import { drawRoundStrip } from "./chart-rounds.ts";
 import { compileSpec, forFile, forPage } from "./chart-svg.ts";
 import { fillTemplate, readChartTemplate } from "./chart-template.ts";
@@ -17,6 +18,7 @@ const draw: Record<ChartId, (input: ChartInput) => DrawingResult> = {
   "throughput-interactivity": drawPareto,
   "ttft-by-concurrency": drawTtft,
   "output-throughput": drawThroughput,
+  "variant-ratios": drawRatios,
   "round-strip": drawRoundStrip,
 };
 const widths = [744, 468, 346] as const;
@@ -104,7 +106,14 @@ describe.each(chartIds)("%s", (id) => {
     expect(forFile(svg)).not.toContain("var(");
   });
 
-  it("draws a point of one variant alone", async () => {
+  it("draws a point of one variant alone, unless it is there to compare", async () => {
+    if (id === "variant-ratios") {
+      const points = twoVariants().slice(0, 1);
+      const reason = "no point has one of another variant to be held against";
+      const chart = await renderChart({ id, language: "en", width: 744, points });
+      expect(chart).toEqual({ status: "empty", reason });
+      return;
+    }
     const { svg, finding } = await rendered(id, twoVariants().slice(0, 1));
     expect(svg).toContain("fp32");
     expect(finding).not.toBe("");

@@ -4,6 +4,7 @@
 import { byVariant, type ChartInput } from "./chart-data.ts";
 import type { DrawingResult } from "./chart-panel.ts";
 import { drawPareto } from "./chart-pareto.ts";
+import { drawRatios } from "./chart-ratios.ts";
 import { drawRoundStrip } from "./chart-rounds.ts";
 import { renderSvg } from "./chart-svg.ts";
 import { fillTemplate, readChartTemplate } from "./chart-template.ts";
@@ -15,6 +16,7 @@ const charts = {
   "throughput-interactivity": drawPareto,
   "ttft-by-concurrency": drawTtft,
   "output-throughput": drawThroughput,
+  "variant-ratios": drawRatios,
   "round-strip": drawRoundStrip,
 } as const satisfies Record<string, (input: ChartInput) => DrawingResult>;
 

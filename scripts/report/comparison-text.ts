@@ -1,8 +1,8 @@
 // A comparison as a terminal prints it, in either language, and as JSON for machines.
 import type { Language } from "../experiment/experiment.ts";
 import type { ComparedSides } from "../review/compare.ts";
-import type { CellComparison, CellOutcome } from "../stats/comparison.ts";
-import { formatNumber } from "../units.ts";
+import type { CellComparison, CellOutcome, Comparison } from "../stats/comparison.ts";
+import { counted, formatNumber } from "../units.ts";
 import { metricText } from "./metric-texts.ts";
 import { table } from "./terminal.ts";
 
@@ -20,6 +20,52 @@ const reasons: Readonly<
   no_spread: { en: "no spread at the recorded precision", zh: "各轮数值相同，没有离散度" },
   no_value: { en: "no value on a side", zh: "一侧没有数值" },
 };
+
+const metricNames: Readonly<Record<string, Readonly<Record<Language, string>>>> = {
+  output_tps: { zh: "输出吞吐", en: "output throughput" },
+  "ttft.mean": { zh: "平均 TTFT", en: "mean TTFT" },
+  "tpot.mean": { zh: "平均 TPOT", en: "mean TPOT" },
+  "e2e.mean": { zh: "平均 E2E", en: "mean E2E" },
+};
+
+/** A metric in a sentence, a mean by its full name: "output throughput", "mean TTFT", "TTFT p90". */
+export function comparedName(metric: string, language: Language): string {
+  return metricNames[metric]?.[language] ?? metricText(metric)?.head[language] ?? metric;
+}
+
+/** A ratio as a table and a figure print it: "1.33" and "[1.23, 1.44]", "" where it has no interval. */
+export interface RatioText {
+  readonly ratio: string;
+  readonly interval: string;
+}
+
+/** The ratios of a comparison in its order, with one number of decimals for all. */
+export function ratioTexts({ cells }: Pick<Comparison, "cells">): readonly RatioText[] {
+  const halves = cells
+    .flatMap(({ low, high }) => (low === undefined || high === undefined ? [] : [(high - low) / 2]))
+    .sort((x, y) => x - y);
+  const decimals = (halves[Math.floor(halves.length / 2)] ?? 1) < 0.02 ? 3 : 2;
+  return cells.map(({ ratio, low, high }) => ({
+    ratio: ratio === undefined ? "–" : ratioText(ratio, decimals),
+    interval:
+      low === undefined || high === undefined
+        ? ""
+        : `[${ratioText(low, decimals)}, ${ratioText(high, decimals)}]`,
+  }));
+}
+
+/** Beyond a thousandfold no digit of a ratio says more. */
+function ratioText(ratio: number, decimals: number): string {
+  if (ratio >= 1000) return "> 999";
+  if (ratio < 0.01) return "< 0.01";
+  return formatNumber(ratio, ratio >= 100 ? 0 : ratio >= 10 ? 1 : decimals);
+}
+
+/** A p-value as printed; "–" where there was no test. */
+export function pText({ adjustedP }: CellComparison): string {
+  if (adjustedP === undefined) return "–";
+  return adjustedP < 0.001 ? "< 0.001" : formatNumber(adjustedP, 3);
+}
 
 /** What `benchbook compare` prints. */
 export function describeComparison(sides: ComparedSides, language: Language): string {
@@ -45,15 +91,14 @@ export function describeComparison(sides: ComparedSides, language: Language): st
         [2, 3, 4],
       ).trimEnd(),
       "",
-      note(sides, language),
-      say(
-        `Outcome over output throughput, mean and p90 TTFT, mean TPOT: ${outcomes[comparison.outcome].en}`,
-        `总体结论（输出吞吐、TTFT 均值与 p90、TPOT 均值）：${outcomes[comparison.outcome].zh}`,
-      ),
+      comparisonNotes({ ...sides, comparison }, language).join("\n"),
+      overallText(comparison, language),
     );
   }
   for (const { point, why } of sides.notCompared)
-    lines.push(say(`Not compared: ${point} (${why})`, `未比较：${point}（${why}）`));
+    lines.push(
+      say(`Not compared: ${point} (${why})`, `未比较：${point}（${whyText(why, language)}）`),
+    );
   return `${lines.join("\n")}\n`;
 }
 
@@ -70,7 +115,7 @@ function notComparable({ obstacles, a, b }: ComparedSides, language: Language): 
 }
 
 function rowOf(cell: CellComparison, language: Language): string[] {
-  const { low, high, ratio, adjustedP } = cell;
+  const { low, high, ratio } = cell;
   return [
     cell.point,
     metricText(cell.metric)?.head[language] ?? cell.metric,
@@ -78,12 +123,13 @@ function rowOf(cell: CellComparison, language: Language): string[] {
     low === undefined || high === undefined
       ? "-"
       : `[${formatNumber(low, 3)}, ${formatNumber(high, 3)}]`,
-    adjustedP === undefined ? "-" : adjustedP < 0.001 ? "< 0.001" : formatNumber(adjustedP, 3),
+    pText(cell),
     outcomeText(cell, language),
   ];
 }
 
-function outcomeText(cell: CellComparison, language: Language): string {
+/** "differs"; "equivalent, differs by 1.2 %"; "inconclusive (about 9 rounds could show equivalence)". */
+export function outcomeText(cell: CellComparison, language: Language): string {
   const zh = language === "zh";
   const word = outcomes[cell.outcome][language];
   if (cell.reason !== undefined)
@@ -98,29 +144,51 @@ function outcomeText(cell: CellComparison, language: Language): string {
     : `${word} (about ${cell.roundsNeeded} rounds could show equivalence)`;
 }
 
-function note({ comparison, oneProcess }: ComparedSides, language: Language): string {
-  if (comparison === undefined) return "";
+/** What the outcomes under a comparison rest on, a sentence or two each. */
+export function comparisonNotes(
+  { comparison, oneProcess }: { readonly comparison: Comparison; readonly oneProcess: boolean },
+  language: Language,
+): readonly string[] {
   const margin = formatNumber(comparison.margin * 100, 1);
   const tests = comparison.cells.filter(({ p }) => p !== undefined).length;
   const paired = comparison.cells.some(({ method }) => method === "paired t of logs");
   if (language === "zh") {
     return [
-      `区间未做多重比较校正；“有差异”要求对表中 ${tests} 个检验做 Holm 校正后 p < 0.05。`,
+      `区间未做多重比较校正；“有差异”要求 ${tests} 个检验经 Holm 校正后 p < 0.05。`,
       `“等效”指 90% 区间落在 ±${margin}% 之内（${comparison.marginDeclared ? "事先声明" : "取 5% 与实测变异系数 3 倍中的较大者，不超过 20%"}）。`,
       paired ? "同一轮的两个数值配对：对数之比的 t 检验。" : "对数值的 Welch t 检验，以轮为单位。",
       ...(oneProcess ? ["至少一侧各轮共用一个服务进程：区间不含重启带来的差异。"] : []),
-    ].join("\n");
+    ];
   }
   return [
-    `Intervals are unadjusted; "differs" needs p < 0.05 after Holm over the ${tests} tests of this table.`,
-    `"Equivalent": the 90 % interval lies within ±${margin} % (${comparison.marginDeclared ? "declared" : "5 %, or three times the measured CV, 20 % at most"}).`,
+    `Intervals are unadjusted; “differs” needs p < 0.05 after Holm over ${counted(tests, "test")}.`,
+    `“Equivalent”: the 90 % interval lies within ±${margin} % (${comparison.marginDeclared ? "declared" : "5 %, or three times the measured CV, 20 % at most"}).`,
     paired
       ? "Values of one round are pairs: t on the logs of their ratio."
       : "Welch's t on logs, rounds as the unit.",
     ...(oneProcess
       ? ["The rounds of a side shared one server process: restarts are not in these intervals."]
       : []),
-  ].join("\n");
+  ];
+}
+
+const whyZh: Readonly<Record<string, string>> = {
+  "another workload or protocol": "负载或测试流程不同",
+  "the first answers were cut in one of the two only": "只有一侧截短了首个应答",
+  "measured for one of the two only": "只有一侧测了该点",
+};
+
+/** Why a point was not compared, in a language. */
+export function whyText(why: string, language: Language): string {
+  if (language === "en") return why;
+  return whyZh[why] ?? why.replace(/^only in /, "只有这次运行有：");
+}
+
+/** The outcome of the whole, over the gating metrics. */
+export function overallText({ outcome }: Comparison, language: Language): string {
+  return language === "zh"
+    ? `总体结论（输出吞吐、TTFT 均值与 p90、TPOT 均值）：${outcomes[outcome].zh}`
+    : `Outcome over output throughput, mean and p90 TTFT, mean TPOT: ${outcomes[outcome].en}`;
 }
 
 /** The object of `benchbook compare --json`. */

@@ -146,9 +146,13 @@ export interface CoverReason {
   readonly content: readonly Inline[];
 }
 
-export interface Cover {
+/** The head of a page that judges no run. */
+export interface Lede {
   readonly title: string;
   readonly subtitle: string;
+}
+
+export interface Cover extends Lede {
   readonly mark: Mark;
   readonly verdict: string;
   readonly reasons: readonly CoverReason[];
@@ -162,15 +166,22 @@ export interface Cover {
   }[];
 }
 
-export interface RecordDocument {
+/** What one HTML file is made from: a record, or a comparison of two runs. */
+export interface PageDocument {
   readonly language: Language;
-  readonly recordId: string;
-  readonly run: string;
+  /** undefined: a page that is no record. */
+  readonly recordId: string | undefined;
   readonly date: string;
   readonly tool: string;
-  readonly cover: Cover;
+  readonly cover: Cover | Lede;
   /** In order; a heading of level 2 begins a section. */
   readonly blocks: readonly Block[];
+}
+
+export interface RecordDocument extends PageDocument {
+  readonly recordId: string;
+  readonly run: string;
+  readonly cover: Cover;
 }
 
 /** The words of inlines, without marks and numbers' intervals: for labels and for looking up. */

@@ -9,15 +9,21 @@ import { undisclosedSettings } from "../engine/engine.ts";
 import { quoteWord } from "../environment/probe.ts";
 import { exitCode, UserError } from "../errors.ts";
 import type { Experiment } from "../experiment/experiment.ts";
+import { missingRounds } from "../experiment/plan.ts";
+import { sideBySide } from "../stats/definitions.ts";
 import { type EngineGpus, unknownGpus } from "../stats/gpu-metrics.ts";
+import type { OnDemand } from "../stats/interval-note.ts";
 import { catalogueVersion } from "../stats/metrics.ts";
 import { estimatePoint, type PointEstimates } from "../stats/point-estimates.ts";
 import type { TrialSamples } from "../stats/samples.ts";
+import { widestOf } from "../stats/stopping.ts";
 import { logicalFiles, recordId, shortRecordId } from "../store/export.ts";
+import { type RoundsEnd, roundsEndOf, trialsAskedFor } from "../store/rounds-ends.ts";
 import type { Store } from "../store/store.ts";
 import type { EstimateSet, StoredAttempt, StoredRun, StoredStart } from "../store/stored-run.ts";
 import { beforeAndAfter, environmentMaterial } from "./gather-environment.ts";
 import { cacheMaterial, gpuMaterial, requestCounts } from "./gather-points.ts";
+import { samplesOnDemand } from "./gather-samples.ts";
 import type { RecordMaterial, StartMaterial, TrialMaterial } from "./record-material.ts";
 
 export interface Gathered {
@@ -33,14 +39,19 @@ export interface Gathered {
 export function gather(store: Store, runId: string): Gathered {
   const run = store.readRun(runId);
   const { experiment, points } = run.plan;
-  const samples = store.samplesOf(runId);
+  const samples = samplesOnDemand(store, run.attempts);
   if (samples.length === 0) throw nothingMeasured(run);
+  // It reads the whole run: before the samples are there, not beside them.
+  const digest = recordId(logicalFiles(store, runId));
 
   const snapshots = store.snapshotsOf(runId);
   const environment = beforeAndAfter(run, snapshots);
   const calibrations = store.calibrationsOf(runId);
+  const asked = trialsAskedFor(run.plan, run.roundsEnds);
   const input: AuditInput = {
     ...run,
+    // Without the rounds on demand that nobody needed: they are not missing.
+    plan: { points, rounds: missingRounds(run.plan, asked) },
     experiment,
     measured: [],
     calibrations,
@@ -54,20 +65,21 @@ export function gather(store: Store, runId: string): Gathered {
     const trials = samples.filter(({ point }) => point === name);
     if (trials.length === 0) return [];
     const own = gpus[variant] ?? unknownGpus;
+    const estimates = estimateOf(trials, run, { variant, gpus: own });
     return [
       {
-        estimates: estimateOf(trials, experiment, { variant, gpus: own }),
+        estimates,
         samples: trials,
         material: {
           requests: requestCounts(trials),
           cache: cacheMaterial(input, trials, run.attempts),
           gpus: gpuMaterial(input, trials, { attempts: run.attempts, gpus: own }),
+          definitions: sideBySide(trials, estimates.trials),
         },
       },
     ];
   });
   const audit = auditRun({ ...input, measured });
-  const digest = recordId(logicalFiles(store, runId));
   return {
     audit,
     estimates: {
@@ -91,9 +103,7 @@ export function gather(store: Store, runId: string): Gathered {
         })),
         starts: run.starts.flatMap((start) => startMaterial(start, run)),
         trials: run.attempts.map(trialMaterial),
-        plannedTrials: run.plan.rounds.flatMap(({ starts }) =>
-          starts.flatMap(({ trials }) => trials),
-        ).length,
+        plannedTrials: asked.length,
       },
       experiment,
       points,
@@ -115,7 +125,7 @@ export function gather(store: Store, runId: string): Gathered {
 
 function estimateOf(
   trials: readonly TrialSamples[],
-  experiment: Experiment,
+  { plan: { experiment }, roundsEnds }: StoredRun,
   { variant: name, gpus }: { readonly variant: string; readonly gpus: EngineGpus },
 ): PointEstimates {
   const variant = experiment.variants.find((one) => one.name === name);
@@ -125,7 +135,21 @@ function estimateOf(
     oneProcess: experiment.measure.keep || variant?.engine.kind === "external",
     freshPrompts: true,
     gpus,
+    onDemand: onDemandOf(experiment, roundsEndOf(roundsEnds, name)),
   });
+}
+
+/** undefined: the number of rounds was fixed before the start. */
+function onDemandOf(
+  { measure: { rounds } }: Experiment,
+  end: RoundsEnd | undefined,
+): OnDemand | undefined {
+  if (rounds.kind !== "until") return undefined;
+  const { target, min, max } = rounds;
+  if (end === undefined) return { target, min, max, ends: [] };
+  const { variant, round, outcome } = end;
+  const ends = [{ variant, round, outcome, widest: widestOf(end.spreads) }];
+  return { target, min, max, ends };
 }
 
 function startMaterial(

@@ -204,8 +204,8 @@ describe("the page", () => {
   });
 
   it("dresses charts in the colours of the theme, once for each width", () => {
-    expect(pages.en.match(/<svg class="wid" /g)).toHaveLength(4);
-    expect(pages.en.match(/<svg class="nar" /g)).toHaveLength(4);
+    expect(pages.en.match(/<svg class="wid" /g)).toHaveLength(5);
+    expect(pages.en.match(/<svg class="nar" /g)).toHaveLength(5);
     expect(pages.en).toContain('fill="var(--variant-1, #0072b2)"');
   });
 

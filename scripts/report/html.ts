@@ -11,7 +11,7 @@ import type {
   Block,
   Figure,
   Inline,
-  RecordDocument,
+  PageDocument,
   Table,
   TableCell,
   TableRow,
@@ -37,7 +37,7 @@ export interface HtmlOptions {
 const htmlLanguages: Readonly<Record<Language, string>> = { zh: "zh-Hans", en: "en" };
 
 /** The whole file. The same document gives the same bytes. */
-export async function renderHtml(document: RecordDocument, options: HtmlOptions): Promise<string> {
+export async function renderHtml(document: PageDocument, options: HtmlOptions): Promise<string> {
   const { language } = document;
   const templates = readTemplates(options.templates);
   const page: Page = {
@@ -53,7 +53,8 @@ export async function renderHtml(document: RecordDocument, options: HtmlOptions)
   );
   const view = {
     lang: htmlLanguages[language],
-    title: `${document.cover.title} · ${word("record")}`,
+    title: `${document.cover.title} · ${word(kindOf(document))}`,
+    kind: word(kindOf(document)),
     tool: document.tool,
     date: document.date,
     recordId: document.recordId,
@@ -170,7 +171,8 @@ function blockHtml(block: Block, page: Page): string {
       if (block.level === 4) return `<h4>${content}</h4>`;
       const label = escapeHtml(wordOf(page.dictionary, "words", "anchor", inline.language));
       const anchor = `<a class="a" href="#${block.id}" aria-label="${label}">#</a>`;
-      const number = `<span class="n">${escapeHtml(block.number ?? "")}</span>`;
+      const number =
+        block.number === undefined ? "" : `<span class="n">${escapeHtml(block.number)}</span>`;
       return block.level === 2
         ? `<h2 id="${block.id}">${number}<span>${content}${anchor}</span></h2>`
         : `<h3 id="${block.id}">${number}${content}${anchor}</h3>`;
@@ -318,9 +320,14 @@ function computedView({ computed }: Pick<Table, "computed">, page: Page): object
   };
 }
 
-function coverView(document: RecordDocument, page: Page, word: (name: string) => string): object {
-  const { cover } = document;
+/** The word for what the page is. */
+function kindOf({ recordId }: PageDocument): "record" | "comparison" {
+  return recordId === undefined ? "comparison" : "record";
+}
+
+function coverView({ cover }: PageDocument, page: Page, word: (name: string) => string): object {
   const { inline } = page;
+  if (!("mark" in cover)) return { ...cover, mark: undefined };
   const figure = cover.figure;
   return {
     title: cover.title,
@@ -384,17 +391,20 @@ function headlineView(table: Table, page: Page): object {
 
 /** Header and footer of a printed page. */
 function printBoxes(
-  { cover, recordId }: RecordDocument,
+  document: PageDocument,
   word: (name: string, places?: Readonly<Record<string, string>>) => string,
 ): string {
+  const { cover, recordId } = document;
   const font = 'font:400 8pt "BB Sans","BB Han",sans-serif;color:#464d57';
   const [before = "", middle = "", after = ""] = word("page_of", {
     page: "\u0000",
     pages: "\u0000",
   }).split("\u0000");
   const boxes = [
-    `@top-left{content:${cssString(`${word("record")}　${cover.title}`)};${font}}`,
-    `@bottom-left{content:${cssString(`${word("record_id")} ${recordId}`)};${font}}`,
+    `@top-left{content:${cssString(`${word(kindOf(document))}　${cover.title}`)};${font}}`,
+    ...(recordId === undefined
+      ? []
+      : [`@bottom-left{content:${cssString(`${word("record_id")} ${recordId}`)};${font}}`]),
     `@bottom-right{content:${cssString(before)} counter(page) ${cssString(middle)} counter(pages) ${cssString(after)};${font}}`,
   ];
   return `@page{${boxes.join("")}}`;

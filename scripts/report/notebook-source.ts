@@ -37,7 +37,7 @@ export interface NotebookSource {
   readonly pieces: readonly Piece[];
 }
 
-const cellNames = ["table", "chart", "env", "checks"] as const;
+const cellNames = ["table", "chart", "env", "checks", "compare"] as const;
 export type CellName = (typeof cellNames)[number];
 
 /** Fences that are code to show and no cell. */

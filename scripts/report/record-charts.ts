@@ -19,7 +19,8 @@ export function chartPointOf(
   const metrics: Record<string, ChartValue> = {};
   for (const [key, estimate] of measured.estimates) {
     const value = chartValue(estimate, printed(point, key));
-    if (value !== undefined) metrics[key] = value;
+    const outlying = outlyingRounds(point, key, material);
+    if (value !== undefined) metrics[key] = outlying.length === 0 ? value : { ...value, outlying };
   }
   const achieved = metrics["concurrency_achieved"];
   return [
@@ -35,6 +36,24 @@ export function chartPointOf(
       metrics,
     },
   ];
+}
+
+/** Rounds that the audit labelled, of the point itself or of all points together. */
+function outlyingRounds(
+  { name, variant }: PointData,
+  key: string,
+  { audit }: RecordMaterial,
+): readonly number[] {
+  const findings = [...audit.findings, ...audit.points.flatMap((one) => one.findings)];
+  const rounds = findings.flatMap(({ rule, where, evidence: { round, metrics } }) =>
+    rule === "S9" &&
+    [name, variant, "run"].includes(where) &&
+    String(metrics).split(" ").includes(key) &&
+    typeof round === "number"
+      ? [round]
+      : [],
+  );
+  return [...new Set(rounds)].sort((a, b) => a - b);
 }
 
 function chartValue(estimate: Estimate, text: string | undefined): ChartValue | undefined {

@@ -216,6 +216,27 @@ describe("buildRecordData", () => {
     expect(texts("fixed", 0)[0]).toBe("none");
   });
 
+  it("says where the first answers were cut, and nothing where they were whole", () => {
+    const warmups = (isCut: (concurrency: number) => boolean): readonly string[] => {
+      const [workload] = buildRecordData({
+        ...material,
+        points: material.points.map((point) =>
+          point.load.kind === "concurrency" && isCut(point.load.concurrency)
+            ? { ...point, warmupRequests: 16, firstWave: "cut" }
+            : { ...point, warmupRequests: 16 },
+        ),
+      }).workloads;
+      const row = workload?.rows.find(({ key }) => key === "warmup")?.value ?? [];
+      return [textOf(row), row.map((part) => partText(part, "zh")).join("")];
+    };
+    expect(warmups((concurrency) => concurrency > 1)).toEqual([
+      "16 requests before each trial, not drained: the measured ones follow at once; at concurrency 4 / 8 the first answer of each stream is cut to a random part, so that the streams are apart",
+      "每个试次先发 16 个请求，不排空，直接进入测量；并发 4 / 8 各流的首个应答截为随机长度，使各流错开",
+    ]);
+    expect(warmups(() => true)[0]).toMatch(/at once; the first answer of each stream is cut/);
+    expect(warmups(() => false)[0]).toMatch(/the measured ones follow at once$/);
+  });
+
   it("names the load of an open loop by its rate", () => {
     const [point] = material.points;
     if (point === undefined) throw new Error("the fixture has no point");

@@ -11,6 +11,7 @@ import type { Mark } from "./document.ts";
 import { type MetricText, metricText } from "./metric-texts.ts";
 import { type CacheRow, cacheRowsOf } from "./record-cache.ts";
 import { chartPointOf } from "./record-charts.ts";
+import { definitionsOf, type PointDefinitions } from "./record-definitions.ts";
 import { type Deviation, deviationsOf } from "./record-deviations.ts";
 import { type EnvironmentData, environmentOf } from "./record-environment.ts";
 import { instrumentRows } from "./record-instrument.ts";
@@ -24,6 +25,7 @@ import type {
   TextRow,
   VariantData,
 } from "./record-parts.ts";
+import { type SloData, sloOf } from "./record-slo.ts";
 import { type GpuTelemetry, gpuTelemetryOf } from "./record-telemetry.ts";
 import {
   basisNoteOf,
@@ -63,6 +65,10 @@ export interface RecordData {
   readonly environment: EnvironmentData;
   /** What the prefix cache did, a row per measured point. */
   readonly cache: readonly CacheRow[];
+  /** The figures of every measured point by the definitions of other tools beside ours. */
+  readonly definitions: readonly PointDefinitions[];
+  /** Up to which load the SLO is met; undefined: the experiment has none. */
+  readonly slo: SloData | undefined;
   readonly gpus: GpuTelemetry;
   /** Of the client itself; empty where nothing is known. */
   readonly instrument: readonly TextRow[];
@@ -124,6 +130,8 @@ export function buildRecordData(material: RecordMaterial): RecordData {
       variants.map(({ name }) => name),
     ),
     cache: cacheRowsOf(material),
+    definitions: definitionsOf(material),
+    slo: sloOf(material),
     gpus: gpuTelemetryOf(material),
     instrument: instrumentRows(material.instrument),
     findings,

@@ -7,6 +7,7 @@ import type { EnvironmentSnapshot, FieldClass, FieldValue } from "../environment
 import type { Experiment, LocalText } from "../experiment/experiment.ts";
 import type { Point } from "../experiment/plan.ts";
 import type { CacheSummary } from "../stats/cache-summary.ts";
+import type { SideBySide } from "../stats/definitions.ts";
 import type { EngineGpus } from "../stats/gpu-metrics.ts";
 import type { GpuSummary } from "../stats/gpu-summary.ts";
 import type { PointEstimates } from "../stats/point-estimates.ts";
@@ -78,6 +79,8 @@ export interface PointMaterial
   };
   readonly cache: CacheMaterial;
   readonly gpus: GpuMaterial;
+  /** Its figures by the definitions of other tools beside ours; absent: not computed. */
+  readonly definitions?: SideBySide;
 }
 
 /** What the prefix cache did for a point, and what must be known to say what it should have done. */

@@ -183,13 +183,19 @@ function basisOf({ n, rounds }: Estimate): LocalText {
 
 /** What must stand under the table for this number. One round says it once for the whole table. */
 function remarksOf(estimate: Estimate): readonly LocalText[] {
-  const { absence, geometric, rounds, method, missingRounds = [] } = estimate;
+  const { absence, geometric, rounds, method, missingRounds = [], low, high } = estimate;
   const remarks: LocalText[] = [];
   if (absence !== undefined && absence.kind !== "one_round") remarks.push(absenceText(absence));
   if (geometric) {
     remarks.push({
       zh: "几何均值：轮间波动超过 20%，区间在对数尺度上算出",
       en: "geometric mean: rounds vary by more than 20 %, interval computed on the log scale",
+    });
+  }
+  if (estimate.unit === "ratio" && method !== "none" && (low === 0 || high === 1)) {
+    remarks.push({
+      zh: "区间止于占比的界限 0 或 100%",
+      en: "the interval ends where a share does, at 0 or 100 %",
     });
   }
   if (rounds === 2 && method !== "none") {

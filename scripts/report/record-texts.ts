@@ -242,7 +242,9 @@ export function flagsOf(
     one_process:
       facts === undefined ? experiment.measure.keep || attached : facts.engines !== "fresh",
     attached,
+    interleaved: experiment.measure.order === "interleaved",
     handover: experiment.measure.window === "handover",
+    first_wave_cut: material.points.some(({ firstWave }) => firstWave === "cut"),
     several_variants: experiment.variants.length > 1,
     several_workloads: experiment.workloads.length > 1,
     slo: experiment.slo.length > 0,

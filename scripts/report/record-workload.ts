@@ -9,6 +9,7 @@ import type {
   Workload,
 } from "../experiment/experiment.ts";
 import type { Point } from "../experiment/plan.ts";
+import { combineFacts, formatShare, onDemandEnd } from "../stats/interval-note.ts";
 import { counted, formatDuration, formatNumber } from "../units.ts";
 import type { RecordMaterial } from "./record-material.ts";
 import type { Phrase, TextPart, TextRow } from "./record-parts.ts";
@@ -232,10 +233,11 @@ function warmupText(points: readonly Point[], window: "handover" | "fixed"): Loc
     window === "handover"
       ? { zh: "不排空，直接进入测量", en: "not drained: the measured ones follow at once" }
       : { zh: "全部结束后才开始测量", en: "and measuring begins when all of them have ended" };
+  const wave = firstWaveText(points);
   if (new Set(requests).size === 1) {
     return {
-      zh: `每个试次先发 ${formatNumber(most, 0)} 个请求，${then.zh}`,
-      en: `${counted(most, "request")} before each trial, ${then.en}`,
+      zh: `每个试次先发 ${formatNumber(most, 0)} 个请求，${then.zh}${wave.zh}`,
+      en: `${counted(most, "request")} before each trial, ${then.en}${wave.en}`,
     };
   }
   const loads = loadWords(points);
@@ -244,8 +246,20 @@ function warmupText(points: readonly Point[], window: "handover" | "fixed"): Loc
     requests.map((count) => formatNumber(count, 0)),
   ).join(" / ");
   return {
-    zh: `${loads.zh}各先发 ${counts} 个请求，${then.zh}`,
-    en: `${counts} requests at ${loads.en}, ${then.en}`,
+    zh: `${loads.zh}各先发 ${counts} 个请求，${then.zh}${wave.zh}`,
+    en: `${counts} requests at ${loads.en}, ${then.en}${wave.en}`,
+  };
+}
+
+/** Empty where every first answer is asked for whole, as always in records of old plans. */
+function firstWaveText(points: readonly Point[]): LocalText {
+  const cut = points.filter(({ firstWave }) => firstWave === "cut");
+  if (cut.length === 0) return { zh: "", en: "" };
+  const loads = loadWords(cut);
+  const isAll = cut.length === points.length;
+  return {
+    zh: `；${isAll ? "" : loads.zh}各流的首个应答截为随机长度，使各流错开`,
+    en: `; ${isAll ? "" : `at ${loads.en} `}the first answer of each stream is cut to a random part, so that the streams are apart`,
   };
 }
 
@@ -320,8 +334,11 @@ function distinctByLoad(points: readonly Point[], texts: readonly string[]): rea
   return new Set(all).size === 1 ? all.slice(0, 1) : all;
 }
 
-function roundsText({ experiment }: RecordMaterial, attached: boolean): LocalText {
+function roundsText({ experiment, measured }: RecordMaterial, attached: boolean): LocalText {
   const { rounds, repeats, keep } = experiment.measure;
+  const ended = onDemandEnd(
+    combineFacts(measured.map(({ facts }) => facts))?.onDemand ?? { ends: [] },
+  );
   const count: LocalText =
     rounds.kind === "fixed"
       ? {
@@ -329,8 +346,8 @@ function roundsText({ experiment }: RecordMaterial, attached: boolean): LocalTex
           en: `${counted(rounds.count, "round")}, fixed before the start`,
         }
       : {
-          zh: `${rounds.min} 至 ${rounds.max} 轮，区间半宽降到 ${formatNumber(rounds.target * 100, 1)} % 为止`,
-          en: `${rounds.min} to ${rounds.max} rounds, until the half-width is ${formatNumber(rounds.target * 100, 1)} %`,
+          zh: `按需 ${rounds.min} 至 ${rounds.max} 轮，测前声明：输出吞吐、平均 TTFT、p90 TTFT、平均 TPOT 的区间半宽在每个测点都不超过均值的 ${formatShare(rounds.target)} 时停止；${ended.zh}`,
+          en: `${rounds.min} to ${rounds.max} rounds on demand, declared before the start: until the half-width of output throughput, mean TTFT, p90 TTFT and mean TPOT is at most ${formatShare(rounds.target)} of the mean at every point; ${ended.en}`,
         };
   const life: LocalText =
     keep || attached

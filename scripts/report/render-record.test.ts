@@ -41,7 +41,7 @@ describe("renderRecord", () => {
       );
     };
     const first = await render("first");
-    expect([...first.keys()].filter((file) => file.startsWith("figures"))).toHaveLength(8);
+    expect([...first.keys()].filter((file) => file.startsWith("figures"))).toHaveLength(10);
     expect(first.get("record.zh.html")).toContain("@font-face");
     expect(first.get("record.zh.md")).toContain("](figures/round-strip.zh.svg)");
     const second = await render("second");

@@ -15,7 +15,12 @@ let store: Store;
 function addRun(
   run: string,
   ttfts: { readonly fp32: readonly number[]; readonly q8: readonly number[] },
-  change: { readonly gpu?: string; readonly definitions?: string; readonly output?: number } = {},
+  change: {
+    readonly gpu?: string;
+    readonly definitions?: string;
+    readonly output?: number;
+    readonly firstWave?: "cut";
+  } = {},
 ): void {
   const header = caseHeader(run);
   const { output } = change;
@@ -27,7 +32,14 @@ function addRun(
         : { ...workload, output: { kind: "exact" as const, tokens: output } },
     ),
   };
-  store.createRun({ ...header, plan: { ...header.plan, experiment }, resolved: experiment });
+  const points = header.plan.points.map((point) =>
+    change.firstWave === undefined ? point : { ...point, firstWave: change.firstWave },
+  );
+  store.createRun({
+    ...header,
+    plan: { ...header.plan, experiment, points },
+    resolved: experiment,
+  });
   const leg = store.beginLeg(run, {
     startedAt: header.createdAt,
     pid: 1,
@@ -71,6 +83,7 @@ beforeAll(() => {
   addRun("other-card", { fp32: slow, q8: fast }, { gpu: "another card" });
   addRun("other-definitions", { fp32: slow, q8: fast }, { definitions: "2" });
   addRun("other-workload", { fp32: slow, q8: fast }, { output: 99 });
+  addRun("other-first-wave", { fp32: slow, q8: fast }, { firstWave: "cut" });
   addRun("single", { fp32: [100], q8: [80] });
   appendCase(store, "no-results");
 });
@@ -105,6 +118,22 @@ describe("two runs", () => {
     const workload = compareRuns(store, { a: "one", b: "other-workload" }, margin);
     expect(workload.comparable).toBe(false);
     expect(workload.obstacles.map(({ field }) => field).join()).toContain("workloads.chat");
+  });
+
+  it("of which one cut its first answers are not comparable, and it says so", () => {
+    const sides = compareRuns(store, { a: "one", b: "other-first-wave" }, margin);
+    expect(sides.comparable).toBe(false);
+    expect(sides.obstacles).toContainEqual({
+      field: "points.fp32/c2.firstWave",
+      a: "whole",
+      b: "cut",
+    });
+    expect(sides.notCompared).toContainEqual({
+      point: "fp32/c2",
+      why: "the first answers were cut in one of the two only",
+    });
+    const same = compareRuns(store, { a: "other-first-wave", b: "other-first-wave" }, margin);
+    expect(same.comparable).toBe(true);
   });
 
   it("with one round on a side give a ratio that is not testable", () => {

@@ -3,9 +3,10 @@
 import { differenceOf } from "../environment/difference.ts";
 import type { EnvironmentSnapshot, FieldValue } from "../environment/snapshot.ts";
 import { UserError } from "../errors.ts";
-import { differencesOf } from "../experiment/difference.ts";
+import { differencesOf, type ExperimentDifferences } from "../experiment/difference.ts";
 import type { Point } from "../experiment/plan.ts";
 import { loadName } from "../experiment/plan.ts";
+import type { ChartPoint, ChartValue } from "../report/chart-data.ts";
 import { beforeAndAfter } from "../report/gather-environment.ts";
 import {
   type ComparedCell,
@@ -31,6 +32,22 @@ export interface ComparedSides {
   readonly comparison: Comparison | undefined;
   /** A side whose rounds shared one server process: restarts are not in its intervals. */
   readonly oneProcess: boolean;
+  /** What was compared, to be drawn: points of side b, then of side a, under the same places. */
+  readonly values: ComparedValues;
+}
+
+export interface ComparedValues {
+  /**
+   * `variant` is "b" for all of side b, and on side a one for each row of the figure; `name` is that
+   * and the place: "b/c8", "a q8/c8".
+   */
+  readonly points: readonly ChartPoint[];
+  readonly labels: { readonly a: string; readonly b: string };
+  readonly paired: boolean;
+  /** Metrics of the table, all in one family. */
+  readonly metrics: readonly string[];
+  /** Requests behind a value of either side; undefined: nothing was compared. */
+  readonly requests: { readonly least: number; readonly most: number } | undefined;
 }
 
 interface Obstacle {
@@ -70,7 +87,7 @@ export function compareRuns(
   options: CompareOptions,
 ): ComparedSides {
   const [a, b] = [sideOf(store, runs.a), sideOf(store, runs.b)];
-  const found = differencesOf(a.run.plan.experiment, b.run.plan.experiment);
+  const found = differencesOf(a.run.plan, b.run.plan);
   const environment = differenceOf(a.environment, b.environment);
   const definitions = a.estimates.definitionVersion === b.estimates.definitionVersion;
   const obstacles = [
@@ -104,7 +121,7 @@ export function compareRuns(
     comparable,
     obstacles,
     notCompared: [
-      ...found.notComparablePoints.map((point) => ({ point, why: "another workload or protocol" })),
+      ...found.notComparablePoints.map((point) => ({ point, why: whyNot(point, found) })),
       ...onlyOne(0, 1),
       ...onlyOne(1, 0),
     ],
@@ -115,6 +132,12 @@ export function compareRuns(
         )
       : undefined,
     oneProcess: [a, b].some(({ run }) => isOneProcess(run, run.plan.points)),
+    values: valuesOf(
+      (comparable ? found.comparablePoints : []).map((place) => ({ place, a: place, b: place })),
+      { ...a, label: runs.a },
+      { ...b, label: runs.b },
+      false,
+    ),
   };
 }
 
@@ -149,6 +172,7 @@ export function compareVariants(
   const lacking = [...own.keys(), ...other.keys()].filter(
     (place) => !(own.has(place) && other.has(place)),
   );
+  const paired = experiment.measure.order === "interleaved";
   return {
     a: `${id} ${a}`,
     b: `${id} ${b}`,
@@ -160,13 +184,91 @@ export function compareVariants(
         const [mine, others] = [own.get(place)?.name ?? "", other.get(place)?.name ?? ""];
         return cellsOf(place, [side, mine], [side, others]);
       }),
-      { margin: options.margin, paired: experiment.measure.order === "interleaved" },
+      { margin: options.margin, paired },
     ),
     oneProcess: isOneProcess(
       side.run,
       points.filter(({ variant }) => variant === a || variant === b),
     ),
+    values: valuesOf(
+      shared.map((place) => ({
+        place,
+        a: own.get(place)?.name ?? "",
+        b: other.get(place)?.name ?? "",
+      })),
+      { ...side, label: a },
+      { ...side, label: b },
+      paired,
+    ),
   };
+}
+
+interface ComparedPlace {
+  readonly place: string;
+  /** Names of the points of either side. */
+  readonly a: string;
+  readonly b: string;
+}
+
+function valuesOf(
+  places: readonly ComparedPlace[],
+  a: Side & { readonly label: string },
+  b: Side & { readonly label: string },
+  paired: boolean,
+): ComparedValues {
+  const chosen = [
+    ...places.map(({ place, b: name }) => ({ own: false, side: b, place, name })),
+    ...places.map(({ place, a: name }) => ({ own: true, side: a, place, name })),
+  ];
+  const counts = chosen.flatMap(({ side: { estimates }, name }) =>
+    estimates.rows
+      .filter(
+        (row) => row.point === name && comparedMetrics.some((key) => key === row.estimate.metric),
+      )
+      .map(({ estimate }) => estimate.n),
+  );
+  return {
+    points: chosen.map(({ own, side: { run, estimates, label }, place, name }): ChartPoint => {
+      const point = run.plan.points.find((one) => one.name === name);
+      const workload =
+        run.plan.experiment.workloads.length > 1 ? (point?.workload ?? "") : undefined;
+      const rowLabel = [point?.variant ?? label, workload].filter((part) => part !== undefined);
+      const slug = own ? `a ${rowLabel.join(" ")}` : "b";
+      return {
+        variant: slug,
+        variantLabel: own ? rowLabel.join(" ") : label,
+        colorIndex: own ? 1 : 0,
+        name: `${slug}/${place}`,
+        plannedConcurrency: point?.load.kind === "concurrency" ? point.load.concurrency : undefined,
+        achievedConcurrency: undefined,
+        verdict: "valid",
+        metrics: metricsOf(estimates, name),
+      };
+    }),
+    labels: { a: a.label, b: b.label },
+    paired,
+    metrics: comparedMetrics,
+    requests:
+      counts.length === 0 ? undefined : { least: Math.min(...counts), most: Math.max(...counts) },
+  };
+}
+
+function metricsOf({ rows }: EstimateSet, point: string): ChartPoint["metrics"] {
+  return Object.fromEntries(
+    comparedMetrics.flatMap((metric): readonly (readonly [string, ChartValue])[] => {
+      const found = rows.find((row) => row.point === point && row.estimate.metric === metric);
+      const { value, low, high, halfWidth, perRound } = found?.estimate ?? {};
+      return value === undefined || perRound === undefined
+        ? []
+        : [[metric, { value, low, high, halfWidth, perRound }]];
+    }),
+  );
+}
+
+function whyNot(point: string, { differences }: ExperimentDifferences): string {
+  return differences.some(({ path }) => path === `points.${point}.firstWave`)
+    ? "the first answers were cut in one of the two only"
+    : "another workload or protocol";
 }
 
 interface Side {

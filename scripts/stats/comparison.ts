@@ -4,6 +4,7 @@ import { mean as meanOf, sampleStandardDeviation } from "simple-statistics";
 import { studentQuantile, studentTwoSided } from "./distributions.ts";
 import { type Interval, printedLevel, tInterval } from "./intervals.ts";
 import { isEquivalent, pairedRatio, welchRatio } from "./ratios.ts";
+import { gatingMetrics } from "./stopping.ts";
 
 /** One metric of one point on both sides; one value per round, each above 0. */
 export interface ComparedCell {
@@ -60,9 +61,6 @@ export interface Comparison {
   /** Of the whole, over the gating metrics alone. */
   readonly outcome: CellOutcome;
 }
-
-/** The metrics by which a run as a whole is judged. */
-const gatingMetrics = ["output_tps", "ttft.mean", "ttft.p90", "tpot.mean"] as const;
 
 const significance = 0.05;
 const leastMargin = 0.05;
