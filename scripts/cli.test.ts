@@ -39,7 +39,8 @@ describe("wrong use exits 2 and says how to mend it", () => {
     ["an unknown command", ["rum"], /no command "rum"[\s\S]*one of plan, run/],
     ["an unknown option", ["run", "x.yaml", "--round", "3"], /--round[\s\S]*benchbook run --help/],
     ["a missing noun", ["plan"], /something is missing/],
-    ["too many nouns", ["report", "a", "b"], /too much: b/],
+    ["too many nouns", ["report", "a", "b", "c"], /too much: c/],
+    ["a point without its table", ["report", "a", "b"], /leave it out, or ask for its definitions/],
     [
       "a count that is none",
       ["run", "x.yaml", "--rounds", "many"],

@@ -105,14 +105,28 @@ const commands: Readonly<Record<string, Command>> = {
   report: {
     usage: "report [run]",
     summary: "render the record of a run again; starts no engine, changes no sample",
-    options: { lang, format },
-    examples: ["report", "report latest --lang zh --format html", "report 3fa2"],
-    nouns: [0, 1],
-    run: async ([run = "latest"], values) =>
+    options: {
+      lang,
+      format,
+      definitions: {
+        type: "boolean",
+        help: "print what other tools would call the same samples; of one point: report <run> --definitions <point>",
+      },
+    },
+    examples: [
+      "report",
+      "report latest --lang zh --format html",
+      "report 3fa2",
+      "report latest --definitions fp8/c40 --lang zh",
+    ],
+    nouns: [0, 2],
+    run: async ([run = "latest", point], values) =>
       (await load()).report(run, {
         ...common(values),
         languages: list(values, "lang"),
         formats: list(values, "format"),
+        definitions: values["definitions"] === true,
+        point,
       }),
   },
   env: {
@@ -163,6 +177,11 @@ const commands: Readonly<Record<string, Command>> = {
         help: "how far apart is still equivalent (default: 5 %, or three times the measured spread, 20 % at most)",
       },
       lang: { type: "string", value: "zh|en", help: "language of the text (default: en)" },
+      html: {
+        type: "string",
+        value: "FILE",
+        help: "write the table and the figure of the ratios to one offline page too",
+      },
       "fail-on": {
         type: "string",
         value: "differs|inconclusive",
@@ -173,6 +192,7 @@ const commands: Readonly<Record<string, Command>> = {
       "compare latest",
       "compare latest --variants fp8,nvfp4 --lang zh",
       "compare 20261124 20261125 --margin 3% --fail-on differs",
+      "compare 20261124 20261125 --html compare.html",
     ],
     nouns: [0, 2],
     run: async (nouns, values) =>
@@ -182,6 +202,7 @@ const commands: Readonly<Record<string, Command>> = {
         margin: text(values, "margin"),
         lang: text(values, "lang"),
         failOn: text(values, "fail-on"),
+        html: text(values, "html"),
       }),
   },
   calibrate: {
@@ -198,11 +219,13 @@ const commands: Readonly<Record<string, Command>> = {
       },
       rate: { type: "string", value: "N", help: "chunks per second of each stream (default: 30)" },
       threads: { type: "string", value: "N|auto", help: "client threads (default: auto)" },
+      poll: { type: "boolean", help: "the threads never sleep, each takes a core (client.poll)" },
       seconds: { type: "string", value: "N", help: "length of each pass (default: 3)" },
     },
     examples: [
       "calibrate",
       "calibrate --streams 64 --seconds 2",
+      "calibrate --streams 1000 --poll",
       "calibrate --streams 1000 --rate 50 --threads 2 --json",
     ],
     nouns: [0, 0],
@@ -215,6 +238,7 @@ const commands: Readonly<Record<string, Command>> = {
         ratePerS: number(values, "rate", 10_000) ?? 30,
         threads:
           text(values, "threads") === "auto" ? "auto" : (number(values, "threads", 64) ?? "auto"),
+        poll: values["poll"] === true,
         seconds: number(values, "seconds", 600) ?? 3,
       }),
   },

@@ -17,6 +17,7 @@ import { clearUp, measureLeg, refuseWhileAlive, type Task } from "./executor/leg
 import { openMachine } from "./executor/machine.ts";
 import { captureAlone, snapshotAgainst } from "./executor/machine-alone.ts";
 import { notebookPath, preflight } from "./executor/preflight.ts";
+import { decideWhatWasCutOff } from "./executor/rounds-on-demand.ts";
 import { secretProblems } from "./executor/secret-problems.ts";
 import { modelServedAt } from "./executor/served-model.ts";
 import { sharedServerNotes } from "./executor/shared-servers.ts";
@@ -29,9 +30,12 @@ import { readExperiment } from "./experiment/read-experiment.ts";
 import { slugOf } from "./experiment/slug.ts";
 import { experimentFor } from "./experiment/write-experiment.ts";
 import { calibrationsJson, describeCalibration } from "./report/calibration-text.ts";
+import { writeComparisonPage } from "./report/comparison-page.ts";
 import { comparisonJson, describeComparison } from "./report/comparison-text.ts";
+import { definitionsJson, describeDefinitions } from "./report/definition-text.ts";
 import { gather } from "./report/gather.ts";
 import { buildRecordData } from "./report/record-data.ts";
+import { definitionsOf } from "./report/record-definitions.ts";
 import { type RenderOptions, renderRecord } from "./report/render-record.ts";
 import {
   describeDifferences,
@@ -70,7 +74,8 @@ export async function plan(
   const project = findProject(options.project);
   const { experiment } = await readExperiment(path);
   if (options.diff !== undefined) {
-    const differences = differencesOf(experiment, (await readExperiment(options.diff)).experiment);
+    const other = (await readExperiment(options.diff)).experiment;
+    const differences = differencesOf(makePlan(experiment), makePlan(other));
     return print(options, differences, () => describeDifferences(differences));
   }
   const planned = makePlan(experiment, options);
@@ -125,15 +130,54 @@ export async function run(
   }
 }
 
-/** `benchbook report`: renders a run again. Starts no engine, changes no sample. */
-export async function report(noun: string, options: Common & Rendering): Promise<ExitCode> {
+/** `benchbook report`: renders a run again, or prints it by other definitions. Starts no engine. */
+export async function report(
+  noun: string,
+  {
+    definitions,
+    point,
+    ...options
+  }: Common & Rendering & { readonly definitions: boolean; readonly point: string | undefined },
+): Promise<ExitCode> {
+  if (point !== undefined && !definitions)
+    throw new UserError({
+      what: `a record is of a whole run; ${point} stands beside it for nothing`,
+      mend: "leave it out, or ask for its definitions: --definitions",
+    });
   const project = findProject(options.project);
   if (!existsSync(project.database))
     throw new UserError({
       what: "there is no run yet",
       mend: "benchbook run experiments/quickstart.yaml makes one",
     });
-  return withStore(project, (store) => publish(store, project, store.resolveRun(noun), options));
+  return withStore(project, (store) => {
+    const run = store.resolveRun(noun);
+    if (!definitions) return publish(store, project, run, options);
+    const [language = "en"] = options.languages ?? [];
+    return printDefinitions(store, { run, point, language }, options);
+  });
+}
+
+/** What other tools would print of the same samples, of one point or of all. */
+function printDefinitions(
+  store: Store,
+  { run, point, language }: { run: string; point: string | undefined; language: string },
+  options: Common,
+): ExitCode {
+  const { material } = gather(store, run);
+  const names = material.measured.map((one) => one.point);
+  if (point !== undefined && !names.includes(point))
+    throw new UserError({
+      what: `run ${run} has nothing measured of a point ${JSON.stringify(point)}`,
+      mend: `one of ${names.join(", ")}`,
+    });
+  const isAsked = (name: string): boolean => point === undefined || name === point;
+  const figures = material.measured.flatMap(({ point: name, definitions }) =>
+    definitions === undefined || !isAsked(name) ? [] : [{ point: name, definitions }],
+  );
+  const printed = definitionsOf(material).filter(({ point: name }) => isAsked(name));
+  const told = oneOf("lang", language, ["zh", "en"] as const);
+  return print(options, definitionsJson(run, figures), () => describeDefinitions(printed, told));
 }
 
 /** `benchbook env`: a machine as a record would show it, or what differs from another snapshot. */
@@ -160,12 +204,14 @@ export async function calibrate({
   streams,
   ratePerS,
   threads,
+  poll,
   seconds,
   ...options
 }: Common & {
   readonly streams: readonly number[];
   readonly ratePerS: number;
   readonly threads: number | "auto";
+  readonly poll: boolean;
   readonly seconds: number;
 }): Promise<ExitCode> {
   const project = findProject(options.project);
@@ -180,7 +226,7 @@ export async function calibrate({
         const load = { streams: count, ratePerS };
         const { signal } = interrupt;
         talk(`Calibrating at ${count} streams x ${ratePerS} chunks/s`);
-        const calibration = await calibrateClient({ load, threads, seconds, tool, signal });
+        const calibration = await calibrateClient({ load, threads, poll, seconds, tool, signal });
         store.appendCalibration(calibration);
         calibrations.push(calibration);
       }
@@ -210,6 +256,7 @@ export async function compare(
     readonly margin: string | undefined;
     readonly lang: string | undefined;
     readonly failOn: string | undefined;
+    readonly html: string | undefined;
   },
 ): Promise<ExitCode> {
   const project = findProject(options.project);
@@ -227,6 +274,8 @@ export async function compare(
     const [a, b] = variantsToCompare(store.readRun(run).plan.experiment, options.variants);
     return compareVariants(store, { run, a, b }, { margin });
   });
+  if (options.html !== undefined)
+    await writeComparisonPage(sides, { language, path: options.html, margin });
   print(options, comparisonJson(sides), () => describeComparison(sides, language));
   const outcome = sides.comparison?.outcome;
   const fails =
@@ -351,6 +400,7 @@ async function resumeRun(store: Store, project: Project, noun: string): Promise<
   // Before anything is checked: what was left alive holds ports and memory.
   const leftovers = await clearUp(stored, project);
   for (const text of leftovers) talk(text);
+  decideWhatWasCutOff({ store, run, plan: planned });
   const rounds = missingRounds(planned, store.missingTrials(run));
   if (rounds.length === 0) {
     talk(`${run} has all its trials; its record is rendered again`);

@@ -205,14 +205,34 @@ describe("half of an interval's width", () => {
     expect(constant.halfWidth).toBeUndefined();
   });
 
-  it("is not told of an interval that was cut off at 0", () => {
-    // A hit rate of 0 in one round has no logarithm: mean 0.25, half 12.7 x 0.25, cut off at 0.
+  it("is not told of an interval that was cut off at 0 or, of a share, at 1", () => {
+    // A hit rate of 0 in one round has no logarithm: mean 0.25, half 12.7 x 0.25 = 3.2, cut off at both.
     const cached = [0, 50].map((cachedTokens, i) =>
       trial([stream(0, { cachedTokens, inputTokens: 100 })], { round: i + 1 }),
     );
     const found = estimate(cached, "hit_rate");
-    expect(found).toMatchObject({ value: 0.25, low: 0, method: "t", halfWidth: undefined });
-    expect(found.high).toBeCloseTo(0.25 + 12.706204736174694 * 0.25, 9);
+    expect(found).toMatchObject({ value: 0.25, low: 0, high: 1, method: "t" });
+    expect(found.halfWidth).toBeUndefined();
+  });
+
+  it("ends at the whole for a share of requests near 1", () => {
+    // Limit 100 ms; of ten requests 10, 9 and 10 are within it: mean 0.9667, s 0.0577,
+    // half 4.3027 x 0.0577 / sqrt 3 = 0.1434: [0.8232, 1.1101].
+    const slow = [0, 1, 0].map((count, i) =>
+      round(i + 1, [...Array.from({ length: 10 - count }, () => 50), ...(count > 0 ? [200] : [])]),
+    );
+    const slo = [{ metric: "ttft", percentile: 90, limitMs: 100 }] as const;
+    const found = estimate(slow, "slo_share", { ...options, slo });
+    expect(found.low).toBeCloseTo(0.8232, 4);
+    expect(found).toMatchObject({ high: 1, halfWidth: undefined, method: "t" });
+  });
+
+  it("has the percentile that a limit is about, though it is not among those asked for", () => {
+    const slo = [{ metric: "ttft", percentile: 75, limitMs: 100 }] as const;
+    const keys = [...estimatePoint([round(1, [10])], { ...options, slo }).estimates.keys()].filter(
+      (key) => key.endsWith(".p75"),
+    );
+    expect(keys).toEqual(["ttft.p75"]);
   });
 
   it("is told of a percentile only where the ranks reach no further than the rounds", () => {

@@ -6,11 +6,12 @@ import { percentileFloor } from "../experiment/percentile-floor.ts";
 import type { AbsenceReason } from "./absence.ts";
 import { parseEstimateKey } from "./estimate-key.ts";
 import type { EngineGpus } from "./gpu-metrics.ts";
-import type { EstimateFacts } from "./interval-note.ts";
+import type { EstimateFacts, OnDemand } from "./interval-note.ts";
 import {
   isNoisy,
   logTInterval,
   medianRoundInterval,
+  onDemandLevel,
   percentileHull,
   printedLevel,
   tInterval,
@@ -41,6 +42,8 @@ export interface PointEstimateOptions {
   readonly freshPrompts: boolean;
   /** GPUs of the point's engine; absent: not known. */
   readonly gpus?: EngineGpus | undefined;
+  /** The spread decided how many rounds there are: intervals are widened for it. */
+  readonly onDemand?: OnDemand | undefined;
 }
 
 export interface PointEstimates {
@@ -89,30 +92,45 @@ export function estimatePoint(
   const metrics = samples.map((trial) => trialMetrics(trial, options));
   const keys = trialMetrics(emptyTrial, options).values.keys();
   const first = samples[0] ?? emptyTrial;
-  const completed = samples
-    .flatMap((trial) => trial.requests)
-    .filter((request) => request.phase === "measured" && request.status === "completed");
+  const answered = answeredTokens(samples);
+  const pooled = pooledLatencies(metrics);
   return {
     point: first.point,
     variant: first.variant,
     workload: first.workload,
     plannedConcurrency: first.plannedConcurrency,
-    estimates: new Map([...keys].map((key) => [key, estimateOfKey(key, metrics, options)])),
+    estimates: new Map([...keys].map((key) => [key, estimateOfKey(key, metrics, pooled, options)])),
     facts: factsOf(metrics, options),
     trials: metrics,
     emptyTrials: metrics.filter((trial) => trial.completed === 0),
-    inputTokens: tokenSummary(completed.map((request) => request.inputTokens)),
-    outputTokens: tokenSummary(completed.map((request) => request.outputTokens)),
-    plannedOutputTokens: tokenSummary(completed.map((request) => request.plannedOutputTokens))
-      ?.mean,
-    tokenSources: tokenSourcesOf(completed),
+    inputTokens: tokenSummary(answered.input),
+    outputTokens: tokenSummary(answered.output),
+    plannedOutputTokens: tokenSummary(answered.plannedOutput)?.mean,
+    tokenSources: answered.sources,
   };
 }
 
-function tokenSourcesOf(completed: readonly RequestSample[]): TokenSources {
-  const countOf = (source: RequestSample["tokenSource"]): number =>
-    completed.filter(({ tokenSource }) => tokenSource === source).length;
-  return { usage: countOf("usage"), tokenizer: countOf("tokenizer"), none: countOf("none") };
+/** Tokens of the completed measured requests, trial after trial: only numbers are kept of a trial. */
+function answeredTokens(trials: readonly TrialSamples[]): {
+  readonly input: readonly (number | undefined)[];
+  readonly output: readonly (number | undefined)[];
+  readonly plannedOutput: readonly number[];
+  readonly sources: TokenSources;
+} {
+  const input: (number | undefined)[] = [];
+  const output: (number | undefined)[] = [];
+  const plannedOutput: number[] = [];
+  const sources = { usage: 0, tokenizer: 0, none: 0 };
+  for (const { requests } of trials) {
+    for (const request of requests) {
+      if (request.phase !== "measured" || request.status !== "completed") continue;
+      input.push(request.inputTokens);
+      output.push(request.outputTokens);
+      plannedOutput.push(request.plannedOutputTokens);
+      sources[request.tokenSource] += 1;
+    }
+  }
+  return { input, output, plannedOutput, sources };
 }
 
 /** Stands for a point of which nothing was measured. */
@@ -136,6 +154,7 @@ const emptyTrial: TrialSamples = {
 function estimateOfKey(
   key: string,
   trials: readonly TrialMetrics[],
+  pooled: PooledLatencies,
   options: PointEstimateOptions,
 ): Estimate {
   const parsed = parseEstimateKey(key);
@@ -143,11 +162,12 @@ function estimateOfKey(
   const percentile = parsed?.statistic.kind === "percentile" ? parsed.statistic.p : undefined;
   return estimateOf(key, observationsOf(key, trials), {
     oneProcess: options.oneProcess,
+    level: options.onDemand === undefined ? printedLevel : onDemandLevel,
     unit: parsed?.metric.unit ?? "",
     decimals: parsed?.metric.decimals ?? 3,
     ...(latency === undefined || percentile === undefined
       ? {}
-      : { pooled: { sorted: pool(trials, latency), p: percentile } }),
+      : { pooled: { sorted: pooled[latency], p: percentile } }),
   });
 }
 
@@ -162,8 +182,18 @@ function observationsOf(key: string, trials: readonly TrialMetrics[]): readonly 
 
 const noTrial: Absence = { kind: "not_collected", why: "no_trial" satisfies AbsenceReason };
 
-function pool(trials: readonly TrialMetrics[], latency: RequestLatency): Ascending {
-  return sortAscending(trials.flatMap((trial) => trial.latencies[latency]));
+type PooledLatencies = Readonly<Record<RequestLatency, Ascending>>;
+
+/** The latencies of all trials together: a percentile's ranks are looked up in them. */
+function pooledLatencies(trials: readonly TrialMetrics[]): PooledLatencies {
+  const pool = (latency: RequestLatency): Ascending =>
+    sortAscending(trials.flatMap((trial) => trial.latencies[latency]));
+  return {
+    ttft: pool("ttft"),
+    e2e: pool("e2e"),
+    tpot: pool("tpot"),
+    client_delay: pool("client_delay"),
+  };
 }
 
 /**
@@ -186,6 +216,7 @@ export function estimateOverStarts(
   const entry = findMetric(metric);
   return estimateOf(metric, observations, {
     oneProcess: false,
+    level: printedLevel,
     unit: entry?.unit ?? "",
     decimals: entry?.decimals ?? 3,
   });
@@ -193,6 +224,8 @@ export function estimateOverStarts(
 
 interface EstimateContext {
   readonly oneProcess: boolean;
+  /** At which intervals are computed; what they cover is the printed level. */
+  readonly level: number;
   readonly unit: string;
   readonly decimals: number;
   /** For a percentile over requests: all requests of the point, and p in 0..1. */
@@ -242,18 +275,20 @@ function estimateOf(
 function intervalOf(
   values: readonly number[],
   shared: boolean,
-  { pooled, decimals }: EstimateContext,
+  { pooled, decimals, level, unit }: EstimateContext,
 ): Partial<Estimate> {
-  const t = tInterval(values);
+  const t = tInterval(values, level);
   if (t === undefined) return {};
-  const log = isNoisy(t) ? logTInterval(values) : undefined;
+  const log = isNoisy(t) ? logTInterval(values, level) : undefined;
   const ofUnits = log ?? t;
   const hull = pooled && percentileHull(ofUnits, pooled.sorted, pooled.p);
   const value = log?.value ?? t.mean;
   // A metric that is never negative has an interval that may end at 0.
   const least = values.some((one) => one < 0) ? Number.NEGATIVE_INFINITY : 0;
   const low = Math.max((hull ?? ofUnits).low, least);
-  const { high } = hull ?? ofUnits;
+  // Nor does a share exceed the whole.
+  const isShare = unit === "ratio" && values.every((one) => one <= 1);
+  const high = Math.min((hull ?? ofUnits).high, isShare ? 1 : Number.POSITIVE_INFINITY);
   const cv = t.mean === 0 ? undefined : t.sd / Math.abs(t.mean);
   const common = { value, cv, geometric: log !== undefined };
   if (Math.max(high - value, value - low) < 0.5 * 10 ** -decimals) {
@@ -383,5 +418,6 @@ function factsOf(trials: readonly TrialMetrics[], options: PointEstimateOptions)
     starts: { least: starts, most: starts },
     engines: shared ? (starts > 1 ? "several" : "one") : "fresh",
     freshPrompts: options.freshPrompts,
+    ...(options.onDemand === undefined ? {} : { onDemand: options.onDemand }),
   };
 }

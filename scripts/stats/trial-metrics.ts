@@ -99,8 +99,12 @@ export function trialMetrics(trial: TrialSamples, options: TrialMetricsOptions):
     window: cohort.window,
     values: new Map<string, TrialValue>([
       ...requestLatencies.flatMap((metric) =>
-        spreadOf(metric, latencies[metric], latencies[metric].length, options.percentiles, () =>
-          absentLatency(metric, cohort),
+        spreadOf(
+          metric,
+          latencies[metric],
+          latencies[metric].length,
+          percentilesOf(metric, options),
+          () => absentLatency(metric, cohort),
         ),
       ),
       ...interTokenLatency(cohort, options.percentiles),
@@ -154,13 +158,29 @@ function singleValues(
 }
 
 function latenciesOf(measured: readonly RequestSample[]): TrialMetrics["latencies"] {
-  const all = measured.map(requestMetrics);
-  return {
-    ttft: all.map((one) => one.ttftMs).filter((value) => value !== undefined),
-    e2e: all.map((one) => one.e2eMs).filter((value) => value !== undefined),
-    tpot: all.map((one) => one.tpotMs).filter((value) => value !== undefined),
-    client_delay: all.map((one) => one.clientDelayMs).filter((value) => value !== undefined),
+  const latencies: Record<RequestLatency, number[]> = {
+    ttft: [],
+    e2e: [],
+    tpot: [],
+    client_delay: [],
   };
+  for (const request of measured) {
+    const { ttftMs, e2eMs, tpotMs, clientDelayMs } = requestMetrics(request);
+    if (ttftMs !== undefined) latencies.ttft.push(ttftMs);
+    if (e2eMs !== undefined) latencies.e2e.push(e2eMs);
+    if (tpotMs !== undefined) latencies.tpot.push(tpotMs);
+    if (clientDelayMs !== undefined) latencies.client_delay.push(clientDelayMs);
+  }
+  return latencies;
+}
+
+/** Those asked for, and those that a limit is about. */
+function percentilesOf(
+  metric: RequestLatency,
+  { percentiles, slo }: TrialMetricsOptions,
+): readonly number[] {
+  const limited = slo.filter((limit) => limit.metric === metric);
+  return [...new Set([...percentiles, ...limited.map(({ percentile }) => percentile)])];
 }
 
 /** Mean and percentiles of one sample. */
