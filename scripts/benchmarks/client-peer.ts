@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { Agent, type Dispatcher, fetch, Pool } from "undici";
 import { openClient } from "../bench/client.ts";
+import { startPolling } from "../bench/polling.ts";
 import { nowMs } from "../units.ts";
 
 /** One request of a wave and what was seen of it. */
@@ -46,6 +47,17 @@ function bodyOf(id: string, tokens: number): Buffer {
 
 const peers: Readonly<Record<string, (place: Place) => Promise<Peer>>> = {
   benchbook: openBenchbook,
+  "benchbook-poll": async (place) => {
+    const { wave, close } = await openBenchbook(place);
+    const polling = startPolling();
+    return {
+      wave,
+      close: () => {
+        polling.stop();
+        return close();
+      },
+    };
+  },
   undici: openUndici,
   fetch: openFetch,
 };

