@@ -181,7 +181,10 @@ const whyZh: Readonly<Record<string, string>> = {
 /** Why a point was not compared, in a language. */
 export function whyText(why: string, language: Language): string {
   if (language === "en") return why;
-  return whyZh[why] ?? why.replace(/^only in /, "只有这次运行有：");
+  return (
+    whyZh[why] ??
+    why.replace(/^only in /, "只有这次运行有：").replace(/^invalid on a side: /, "有一侧无效：")
+  );
 }
 
 /** The outcome of the whole, over the gating metrics. */

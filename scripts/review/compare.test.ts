@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { AuditResult, Finding } from "../audit/finding.ts";
 import { comparisonJson, describeComparison } from "../report/comparison-text.ts";
 import { Store } from "../store/store.ts";
 import { appendCase, caseEstimate, caseHeader, caseSnapshot } from "../testing/store-case.ts";
@@ -72,6 +73,16 @@ function addRun(
   });
 }
 
+const blocking: Finding = {
+  rule: "E2",
+  severity: "block",
+  where: "q8/c2",
+  seen: { zh: "实测并发 1.2", en: "achieved 1.2" },
+  expected: { zh: "不低于 1.9", en: "at least 1.9" },
+  mend: { zh: "查看排队", en: "look at the queue" },
+  evidence: {},
+};
+
 const slow = [100, 101, 99.5, 100.4];
 const fast = [80, 80.9, 79.5, 80.3];
 
@@ -99,6 +110,28 @@ describe("two runs", () => {
     expect(sides).toMatchObject({ comparable: true, obstacles: [] });
     expect(sides.comparison?.outcome).toBe("equivalent");
     expect(sides.comparison?.cells.map(({ point }) => point)).toEqual(["fp32/c2", "q8/c2"]);
+  });
+
+  it("do not compare a point that is invalid in one of them, and say by which rule", () => {
+    const audit: AuditResult = {
+      verdict: "qualified",
+      points: [
+        { point: "fp32/c2", verdict: "valid", findings: [] },
+        { point: "q8/c2", verdict: "invalid", findings: [blocking] },
+      ],
+      findings: [blocking],
+      notChecked: [],
+      checked: ["E2"],
+    };
+    addRun("blocked", { fp32: slow, q8: fast });
+    store.appendAudit("blocked", audit);
+    const runs = compareRuns(store, { a: "one", b: "blocked" }, margin);
+    expect(runs.comparison?.cells.map(({ point }) => point)).toEqual(["fp32/c2"]);
+    expect(runs.notCompared).toEqual([{ point: "q8/c2", why: "invalid on a side: E2" }]);
+    expect(describeComparison(runs, "zh")).toContain("q8/c2（有一侧无效：E2）");
+    const within = compareVariants(store, { run: "blocked", a: "q8", b: "fp32" }, margin);
+    expect(within.comparison?.cells).toEqual([]);
+    expect(within.notCompared).toEqual([{ point: "c2", why: "invalid on a side: E2" }]);
   });
 
   it("on different cards are not comparable, and the field is named with both values", () => {

@@ -110,6 +110,9 @@ export function compareRuns(
           .map(({ path, a: here = "-", b: there = "-" }) => ({ field: path, a: here, b: there }))),
   ];
   const comparable = obstacles.length === 0;
+  const rulesOf = (point: string): string | undefined =>
+    a.blocked.get(point) ?? b.blocked.get(point);
+  const points = found.comparablePoints.filter((point) => rulesOf(point) === undefined);
   const names = [a, b].map(({ run }) => new Set(run.plan.points.map(({ name }) => name)));
   const onlyOne = (own: number, other: number): ComparedSides["notCompared"] =>
     [...(names[own] ?? [])]
@@ -122,18 +125,19 @@ export function compareRuns(
     obstacles,
     notCompared: [
       ...found.notComparablePoints.map((point) => ({ point, why: whyNot(point, found) })),
+      ...invalidOf(found.comparablePoints, rulesOf),
       ...onlyOne(0, 1),
       ...onlyOne(1, 0),
     ],
     comparison: comparable
       ? compareCells(
-          found.comparablePoints.flatMap((point) => cellsOf(point, [a, point], [b, point])),
+          points.flatMap((point) => cellsOf(point, [a, point], [b, point])),
           { margin: options.margin, paired: false },
         )
       : undefined,
     oneProcess: [a, b].some(({ run }) => isOneProcess(run, run.plan.points)),
     values: valuesOf(
-      (comparable ? found.comparablePoints : []).map((place) => ({ place, a: place, b: place })),
+      (comparable ? points : []).map((place) => ({ place, a: place, b: place })),
       { ...a, label: runs.a },
       { ...b, label: runs.b },
       false,
@@ -168,7 +172,10 @@ export function compareVariants(
         .map((point) => [placeOf(point, experiment.workloads.length > 1), point]),
     );
   const [own, other] = [of(a), of(b)];
-  const shared = [...own.keys()].filter((place) => other.has(place));
+  const met = [...own.keys()].filter((place) => other.has(place));
+  const rulesOf = (place: string): string | undefined =>
+    side.blocked.get(own.get(place)?.name ?? "") ?? side.blocked.get(other.get(place)?.name ?? "");
+  const shared = met.filter((place) => rulesOf(place) === undefined);
   const lacking = [...own.keys(), ...other.keys()].filter(
     (place) => !(own.has(place) && other.has(place)),
   );
@@ -178,7 +185,10 @@ export function compareVariants(
     b: `${id} ${b}`,
     comparable: true,
     obstacles: [],
-    notCompared: lacking.map((point) => ({ point, why: "measured for one of the two only" })),
+    notCompared: [
+      ...lacking.map((point) => ({ point, why: "measured for one of the two only" })),
+      ...invalidOf(met, rulesOf),
+    ],
     comparison: compareCells(
       shared.flatMap((place) => {
         const [mine, others] = [own.get(place)?.name ?? "", other.get(place)?.name ?? ""];
@@ -265,6 +275,16 @@ function metricsOf({ rows }: EstimateSet, point: string): ChartPoint["metrics"] 
   );
 }
 
+function invalidOf(
+  points: readonly string[],
+  rulesOf: (point: string) => string | undefined,
+): ComparedSides["notCompared"] {
+  return points.flatMap((point) => {
+    const rules = rulesOf(point);
+    return rules === undefined ? [] : [{ point, why: `invalid on a side: ${rules}` }];
+  });
+}
+
 function whyNot(point: string, { differences }: ExperimentDifferences): string {
   return differences.some(({ path }) => path === `points.${point}.firstWave`)
     ? "the first answers were cut in one of the two only"
@@ -275,6 +295,8 @@ interface Side {
   readonly run: StoredRun;
   readonly estimates: EstimateSet;
   readonly environment: EnvironmentSnapshot;
+  /** Rules that block a point, by the point's name; valid and qualified points are not in it. */
+  readonly blocked: ReadonlyMap<string, string>;
 }
 
 function sideOf(store: Store, id: string): Side {
@@ -287,7 +309,20 @@ function sideOf(store: Store, id: string): Side {
       mend: `benchbook run --resume ${id}, or benchbook report ${id}`,
     });
   }
-  return { run, estimates, environment: before };
+  return { run, estimates, environment: before, blocked: blockedPoints(store, id) };
+}
+
+/** Points that the newest audit calls invalid: they prove nothing, and so they are not compared. */
+function blockedPoints(store: Store, run: string): ReadonlyMap<string, string> {
+  const invalid = (store.auditOf(run)?.points ?? []).filter(({ verdict }) => verdict === "invalid");
+  return new Map(
+    invalid.map(({ point, findings }) => {
+      const rules = findings
+        .filter(({ severity, waived }) => severity === "block" && waived === undefined)
+        .map(({ rule }) => rule);
+      return [point, [...new Set(rules)].join(", ")];
+    }),
+  );
 }
 
 /** Where a point stands in the matrix of its variant: "c8", "chat/c8". */
