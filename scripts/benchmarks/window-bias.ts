@@ -35,7 +35,7 @@ export interface Truths {
 }
 
 /** Told against true, as shares of the truth, with standard errors: 0.01 tells 1 % too much. */
-export interface Deviation {
+interface Deviation {
   readonly qps: number;
   readonly qpsError: number;
   /** undefined: there is no truth. */

@@ -288,7 +288,9 @@ describe("order", () => {
   it("plans the most rounds where they may end early", async () => {
     const plan = makePlan(await matrix("measure: { rounds: { until: 2%, max: 6 } }"));
     expect(plan.rounds).toHaveLength(6);
-    expect(planSummary(plan).notes[0]).toMatch(/^rounds on demand: 4 to 6; .* at most 2 % of the mean/);
+    expect(planSummary(plan).notes[0]).toMatch(
+      /^rounds on demand: 4 to 6; .* at most 2 % of the mean/,
+    );
   });
 });
 

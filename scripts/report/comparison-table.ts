@@ -25,7 +25,7 @@ import type { Computed, Table, TableCell } from "./document.ts";
 import { textInlines } from "./phrase.ts";
 
 /** What a row shows beside its cell of the comparison. */
-export interface ComparedRow {
+interface ComparedRow {
   readonly head: TableCell;
   /** Value of the side that is held against the other, and of that other. */
   readonly value: TableCell;

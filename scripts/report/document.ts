@@ -147,7 +147,7 @@ export interface CoverReason {
 }
 
 /** The head of a page that judges no run. */
-export interface Lede {
+interface Lede {
   readonly title: string;
   readonly subtitle: string;
 }

@@ -36,7 +36,7 @@ export interface ComparedSides {
   readonly values: ComparedValues;
 }
 
-export interface ComparedValues {
+interface ComparedValues {
   /**
    * `variant` is "b" for all of side b, and on side a one for each row of the figure; `name` is that
    * and the place: "b/c8", "a q8/c8".
