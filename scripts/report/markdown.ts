@@ -175,15 +175,17 @@ function tableMarkdown(table: Table, page: Page): string {
       ? ""
       : `${escapeMarkdown(table.numbered)}　${inline(table.caption, page)}`;
   const reasons = table.bodies.flatMap((rowsOfBody) => {
-    const [first, ...rest] = rowsOfBody;
-    return rest.map((row) => {
-      const label = first === undefined ? "" : inline(first.cells[0]?.content ?? [], page);
-      const text = row.cells
-        .map((cell) => inline(cell.content, page))
-        .join(" ")
-        .trim();
-      return `- ${label}${page.language === "zh" ? "，" : ", "}${text}`;
-    });
+    const [first] = rowsOfBody;
+    return rowsOfBody
+      .filter((row) => row.kind === "reason")
+      .map((row) => {
+        const label = first === undefined ? "" : inline(first.cells[0]?.content ?? [], page);
+        const text = row.cells
+          .map((cell) => inline(cell.content, page))
+          .join(" ")
+          .trim();
+        return `- ${label}${page.language === "zh" ? "，" : ", "}${text}`;
+      });
   });
   const notes = table.notes.map((note) => safeStart(inline(note, page)));
   return [caption, grid(heads, body, numeric), reasons.join("\n"), ...notes]

@@ -48,6 +48,17 @@ describe("renderRecord", () => {
     for (const [file, text] of first) expect(second.get(file) === text, file).toBe(true);
   });
 
+  it("gives each row of a table once in Markdown, also where a point has several", async () => {
+    const outDir = join(folder, "rows");
+    await renderRecord(data, { languages: ["en"], formats: ["md"], outDir });
+    const lines = (await readFile(join(outDir, "record.en.md"), "utf8")).split("\n");
+    const ratios = lines.filter((line) =>
+      /mean TPOT .*(?:differs|inconclusive|equivalent)/i.test(line.replaceAll("|", "")),
+    );
+    expect(ratios.length).toBeGreaterThan(0);
+    expect(ratios.filter((line) => !line.startsWith("|") && !/^[!F]/.test(line))).toEqual([]);
+  });
+
   it("tells that pdf is not made, and makes the rest", async () => {
     const notices: string[] = [];
     const paths = await renderRecord(data, {
